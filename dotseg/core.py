@@ -19,19 +19,17 @@ def check_shapes(
     sizes, lead = {}, ()
     for name, (x, spec) in args.items():
         if not isinstance(x, Tensor):
-            raise ValueError(f"{name}: expected a torch.Tensor, got {type(x).__name__}; convert it with torch.as_tensor")
-        shape, axes = tuple(x.shape), spec.split()
-        got = f"; got shape {shape} for ({spec})"
+            raise ValueError(f"{name}: expected a torch.Tensor, got {type(x).__name__}; use torch.as_tensor")
+        axes, shape, got = spec.split(), tuple(x.shape), f"; got shape {tuple(x.shape)} for ({spec})"
         if axes[0] == "...":
             axes = axes[1:]
             batch = shape[: max(len(shape) - len(axes), 0)]
-            for mine, theirs in zip(reversed(batch), reversed(lead)):
-                if mine != theirs and 1 not in (mine, theirs):
-                    raise ValueError(f"{name}: batch axes {batch} do not broadcast with {lead} of the arguments before it{got}")
-            lead = tuple(torch.broadcast_shapes(lead, batch))
             shape = shape[len(batch) :]
+            if any(i != j and 1 not in (i, j) for i, j in zip(reversed(batch), reversed(lead))):
+                raise ValueError(f"{name}: batch axes {batch} do not broadcast with {lead} of those before it{got}")
+            lead = tuple(torch.broadcast_shapes(lead, batch))
         if len(shape) != len(axes):
-            raise ValueError(f"{name}: expected ({spec}), got {len(shape)} axes of shape {tuple(x.shape)}")
+            raise ValueError(f"{name}: expected {len(axes)} axes, got {len(shape)}{got}")
         for axis, size in zip(axes, shape):
             want = sizes.setdefault(axis, int(axis) if axis.isdigit() else size)
             if size != want:
@@ -51,18 +49,18 @@ def as_float(
     """
     if not isinstance(x, Tensor) or not x.is_floating_point():
         got = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise ValueError(f"{name}: expected a floating-point torch.Tensor, got {got}; convert it, for instance with .float()")
-    x = x.float() if x.dtype != torch.float64 else x
-    least, most = x.detach().aminmax() if x.numel() else (0.0, 0.0)
-    least, most = float(least), float(most)
-    if math.isnan(least) or math.isnan(most):
-        raise ValueError(f"{name}: {int(x.isnan().sum())} of {x.numel()} values are NaN, expected none; check the step that made it")
+        raise ValueError(f"{name}: expected a floating-point torch.Tensor, got {got}; convert it, as with .float()")
+    x = x if x.dtype == torch.float64 else x.float()
+    least, most = (value.item() for value in x.detach().aminmax()) if x.numel() else (0.0, 0.0)
+    if math.isnan(least):  # aminmax hands NaN on
+        raise ValueError(f"{name}: {int(x.isnan().sum())} of {x.numel()} values are NaN, expected none")
     if low is None and high is None:
         return x
     if math.isinf(least) or math.isinf(most):
-        raise ValueError(f"{name}: got infinite values, expected finite ones; check the step that made it")
-    if (low is not None and least < low) or (high is not None and most > high):
-        wanted = " and ".join(f"{sign} {bound:g}" for sign, bound in ((">=", low), ("<=", high)) if bound is not None)
+        raise ValueError(f"{name}: got infinite values, expected finite ones; check the step before")
+    low, high = -math.inf if low is None else low, math.inf if high is None else high
+    if least < low or most > high:
+        wanted = f">= {low:g}" if high == math.inf else f"in [{low:g}, {high:g}]"
         raise ValueError(f"{name}: values lie in [{least:g}, {most:g}], expected {wanted}; rescale or clamp them")
     return x
 
@@ -74,7 +72,8 @@ def to_grid(
     "Lay a list of patches out as a grid, row by row; `ValueError` if h * w is not n."
     check_shapes(x=(x, "... n"))
     if size[0] * size[1] != x.shape[-1]:
-        raise ValueError(f"size: {size[0]} x {size[1]} is {size[0] * size[1]} patches, but x has {x.shape[-1]} (shape {tuple(x.shape)}); give (h, w) with h * w = n")
+        got = f"{size[0]} x {size[1]} is {size[0] * size[1]} patches, but x has {x.shape[-1]}"
+        raise ValueError(f"size: {got} in shape {tuple(x.shape)}; give (h, w) with h * w = n")
     return x.unflatten(-1, tuple(size))
 
 
