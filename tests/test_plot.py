@@ -53,7 +53,7 @@ def test_colours_refuse(k):
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, torch.uint8, torch.int32])
 def test_overlay_takes_every_image_and_label_kind(image, dtype):
     labels = RNG.integers(0, 5, (12, 18))
-    want = (0.4 * BYTES + 0.6 * class_colours(5)[labels]).round().astype(np.uint8)
+    want = ((1 - 0.7) * BYTES + 0.7 * class_colours(5)[labels]).round().astype(np.uint8)
     given_labels = torch.from_numpy(labels).to(dtype) if isinstance(dtype, torch.dtype) else labels.astype(dtype)
     out = overlay(image, given_labels, 5)
     assert out.dtype == np.uint8
