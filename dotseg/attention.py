@@ -99,7 +99,7 @@ def merge_attention(
         raise ValueError(f"weights: got {dict(weights)}, expected numbers >= 0, at least one of them > 0")
     used = {name: blocks[name] for name, weight in weights.items() if weight > 0}
     check_shapes(**{name: (x, f"... n{i} n{i}") for i, (name, (x, _)) in enumerate(used.items())})  # batch axes broadcast
-    merged = 0.0
+    merged = torch.zeros(())
     for name, (attention, size) in used.items():
         rows = _rows_to_one(_check_attention(attention, size, name, f"the grid of {name}"))
         merged = merged + weights[name] / total * resize_attention(rows, size, grid)

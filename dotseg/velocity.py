@@ -28,10 +28,12 @@ def maximum_velocity(
     """How long each patch of each class takes to settle in a Markov chain along attention; higher is more discrepant.
 
     A class without support (a row of zeros) never moves and scores 1 everywhere, the least there is.
-    `ValueError` on NaN, infinite or negative values, shapes that disagree, a negative tau, or max_steps below 1.
+    `ValueError` on NaN, infinite or negative values, no class, shapes that disagree, a negative tau, or max_steps below 1.
     """
     check_shapes(f=(f, "... k n"), attention=(attention, "... n n"))
     f = as_float(f, "f", low=0)
+    if 0 in f.shape[-2:]:
+        raise ValueError(f"f: got shape {tuple(f.shape)}, expected at least one class and one patch")
     if not tau >= 0:
         raise ValueError(f"tau: got {tau}, expected a number >= 0; the source takes 0.3")
     if max_steps < 1:
