@@ -16,7 +16,8 @@ def check_shapes(
     **args,  # name=(tensor, "axis letters"), for instance f=(f, "... k n"), cost=(cost, "... n n")
 ) -> dict[str, int]:  # the size bound to each letter
     "Bind axis letters across arguments; raise `ValueError` naming the first argument that disagrees."
-    sizes, lead = {}, ()
+    sizes: dict[str, int] = {}
+    lead: tuple[int, ...] = ()
     for name, (x, spec) in args.items():
         if not isinstance(x, Tensor):
             raise ValueError(f"{name}: expected a torch.Tensor, got {type(x).__name__}; use torch.as_tensor")

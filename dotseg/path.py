@@ -45,7 +45,7 @@ def optimal_path(
     """Score patches by how cheaply each class can be spread evenly over the image along attention (Eqs. 13 to 22).
 
     The cost is 1 - attention / its row's maximum, and 1 throughout for a row of zeros. "cost" lies in [-1, 0];
-    "potential" is above -1. A class without support scores -1 everywhere, which no other class falls below.
+    "potential" is at least eps ln n - 1. A class without support scores -1 everywhere, which no other class falls below.
     Raises `ValueError` for shapes that disagree, negative, infinite or NaN values, rows of f that do not sum to 1 or 0,
     eps <= 0, n_iters < 1 and an unknown reading.
     """
