@@ -1,1 +1,17 @@
+"""Training-free open-vocabulary segmentation, read off directly as the discrepancy from a uniform distribution."""
+
 __version__ = "0.1.0"
+
+from .jbu import joint_bilateral_upsample
+from .logits import normalise, reject_early, suppress_non_maxima
+from .path import kl_discrepancy, optimal_path
+from .refine import DiscrepancyConfig, Scores, discrepancy, refine
+from .segmenter import PRESETS, ImageError, Segmentation, Segmenter
+from .sinkhorn import doubly_stochastic, sinkhorn
+from .velocity import maximum_velocity
+
+__all__ = [
+    "PRESETS", "DiscrepancyConfig", "ImageError", "Scores", "Segmentation", "Segmenter", "discrepancy", "doubly_stochastic",
+    "joint_bilateral_upsample", "kl_discrepancy", "maximum_velocity", "normalise", "optimal_path", "refine", "reject_early", "sinkhorn",
+    "suppress_non_maxima",
+]

@@ -1,0 +1,56 @@
+# `make demo` and `make test` need nothing but Python 3.10 or later; everything is installed into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb nbs/tutorials/*.ipynb))
+
+.PHONY: demo test check lint export notebooks readme bench miniature lock clean
+
+.venv/base: setup.py settings.ini constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/dev: .venv/base
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+demo: .venv/base  ## segment a bundled page with the embedded models
+	$(BIN)/dotseg demo --out out
+
+test: .venv/dev lint check  ## everything that CI checks
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/nbdev_test --n_workers 2 --do_print
+	$(BIN)/python -m pytest -q tests
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+check: .venv/dev  ## notebooks, package and README are in step, and outputs are clean
+	$(BIN)/nbdev_export
+	$(BIN)/nbdev_clean
+	$(BIN)/python tools/readme.py
+	git diff --exit-code -- nbs dotseg README.md
+
+export: .venv/dev
+	$(BIN)/nbdev_export
+
+notebooks: .venv/dev  ## run every notebook and store its outputs
+	$(BIN)/python tools/execute.py $(NOTEBOOKS)
+	$(BIN)/nbdev_clean
+	$(BIN)/python tools/readme.py
+
+bench: .venv/dev  ## time the core beside its peers
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
+	$(BIN)/python benchmarks/core.py
+
+STAGES := draw clip vae unet attention ship
+miniature: .venv/dev  ## train the embedded models from scratch; takes up where it was left
+	for stage in $(STAGES); do $(BIN)/python -m dotseg.training $$stage || exit 1; done
+
+lock: .venv/dev  ## write down the versions of everything installed, once they have been tested
+	$(BIN)/python -m pip install --quiet --upgrade --editable ".[dev,docs,bench]"
+	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+
+clean:
+	rm -rf .venv out build dist *.egg-info

@@ -1,0 +1,235 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.testing import assert_close
+
+from dotseg.refine import MODES, DiscrepancyConfig, Scores, discrepancy, refine
+
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
+NO_ATTENTION = ("kl", "logits")
+
+
+def draw(k=5, h=4, w=6, H=21, W=33, seed=0, spread=0.1):
+    g = torch.Generator().manual_seed(seed)
+    logits = spread * torch.randn(k, h, w, generator=g, dtype=torch.float64)
+    attention = torch.randn(h * w, h * w, generator=g, dtype=torch.float64).softmax(1)
+    return logits, attention, torch.rand(3, H, W, generator=g, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("mode", MODES)
+def test_shapes_and_precisions(mode, dtype, device):
+    out = refine(*(x.to(device, dtype) for x in draw()), DiscrepancyConfig(mode=mode, scale=25.0, threshold=0.5))
+    assert isinstance(out, Scores)
+    k = len(out.kept)
+    assert out.scores.shape == (k, 21, 33) and out.labels.shape == (21, 33) and 1 <= k <= 5
+    assert out.scores.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    assert out.labels.dtype == out.kept.dtype == torch.int64
+    assert {x.device.type for x in (out.scores, out.kept, out.labels)} == {device}
+    assert out.scores.isfinite().all()
+
+
+@pytest.mark.parametrize("jbu", [True, False])
+@pytest.mark.parametrize("mode", MODES)
+def test_labels_are_the_callers_indices(mode, jbu):
+    logits, attention, image = draw()
+    logits[1] -= 1  # never wins
+    out = refine(logits, attention, image, DiscrepancyConfig(mode=mode, scale=25.0, jbu=jbu))
+    if mode != "logits":
+        assert 1 not in out.kept
+    assert (out.kept.diff() > 0).all()
+    assert_close(out.labels, out.kept[out.scores.argmax(0)])
+
+
+@pytest.mark.parametrize("mode", [m for m in MODES if m != "logits"])
+def test_a_class_that_never_wins_changes_nothing(mode):
+    logits, attention, image = draw()
+    config = DiscrepancyConfig(mode=mode, scale=25.0)
+    extra = torch.cat([logits[:2], logits.amin(0, keepdim=True) - 1, logits[2:]])
+    out, more = refine(logits, attention, image, config), refine(extra, attention, image, config)
+    assert_close(more.scores, out.scores)
+    assert_close(more.kept, out.kept + (out.kept >= 2))
+
+
+@given(
+    st.tuples(st.integers(1, 6), st.integers(1, 5), st.integers(1, 5), st.integers(1, 12), st.integers(1, 12)),
+    st.sampled_from(MODES),
+    st.sampled_from([1e-4, 0.05, 1.0, 100.0]),
+    st.sampled_from([0.0, 0.5, 0.9, 1.0]),
+    st.sampled_from(["random", "identity", "zero", "uniform", "one key"]),
+    st.sampled_from([0.0, 0.3, 0.95]),
+    st.sampled_from([torch.float32, torch.float64]),
+    st.integers(0, 100),
+)
+@settings(max_examples=200, deadline=None)
+def test_never_anything_but_finite_scores(size, mode, spread, threshold, kind, holes, dtype, seed):
+    logits, attention, image = draw(*size, seed=seed, spread=spread)
+    n = len(attention)
+    attention = {
+        "random": attention,
+        "identity": torch.eye(n),
+        "zero": torch.zeros(n, n),
+        "uniform": torch.full((n, n), 1 / n),
+        "one key": torch.zeros(n, n).index_fill(1, torch.tensor(0), 1.0),
+    }[kind].to(dtype)
+    hidden = torch.rand(logits.shape, generator=torch.Generator().manual_seed(seed)) < holes
+    hidden[0, 0, 0] = False
+    logits = logits.masked_fill(hidden, -torch.inf)
+    config = DiscrepancyConfig(mode=mode, threshold=threshold, scale=25.0)
+    out = refine(logits.to(dtype), attention, image.to(dtype), config)
+    assert out.scores.isfinite().all() and out.scores.shape == (len(out.kept), *image.shape[1:])
+    assert set(out.labels.flatten().tolist()) <= set(out.kept.tolist()) <= set(range(size[0]))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_class_gets_the_same_map_whatever_its_place(mode):
+    logits, attention, image = draw()
+    config = DiscrepancyConfig(mode=mode, scale=25.0, threshold=0.6)
+    order = torch.tensor([3, 0, 4, 1, 2])
+    out, mixed = refine(logits, attention, image, config), refine(logits[order], attention, image, config)
+    by_class = dict(zip(order[mixed.kept].tolist(), mixed.scores))
+    assert sorted(by_class) == out.kept.tolist()
+    for c, scores in zip(out.kept.tolist(), out.scores):
+        assert_close(by_class[c], scores)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_adding_a_constant_to_all_logits_changes_nothing_but_raw_scores(mode):
+    logits, attention, _ = draw()
+    config = DiscrepancyConfig(mode=mode, scale=25.0, threshold=0.6)
+    maps, kept = discrepancy(logits, attention, config)
+    shifted, kept_too = discrepancy(logits + 3, attention, config)
+    assert_close(kept_too, kept)
+    assert_close(shifted - (3 if mode == "logits" else 0), maps)
+
+
+@pytest.mark.parametrize("mode", ["velocity", "path", "one_step", "fused"])
+@pytest.mark.parametrize("factor", [1e-3, 7.0])
+def test_attention_may_have_any_scale(mode, factor):
+    logits, attention, _ = draw()
+    config = DiscrepancyConfig(mode=mode, scale=25.0)
+    rows = factor * torch.linspace(0.5, 2, 24, dtype=torch.float64)[:, None]
+    assert_close(discrepancy(logits, attention * rows, config)[0], discrepancy(logits, attention, config)[0])
+
+
+@pytest.mark.parametrize("mode", NO_ATTENTION)
+def test_modes_that_need_no_attention(mode):
+    logits, attention, image = draw()
+    config = DiscrepancyConfig(mode=mode, scale=25.0)
+    assert_close(refine(logits, None, image, config).scores, refine(logits, attention, image, config).scores)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_perfect_attention_completes_regions(mode):
+    "Half of each region is unsure; with block attention the readings that use it restore the region."
+    logits = torch.zeros(2, 4, 4)
+    logits[0, :, 0], logits[1, :, 3] = 1.0, 1.0
+    logits[0, :, 2], logits[1, :, 1] = 0.01, 0.01  # the wrong way round
+    left = (torch.arange(16) % 4 < 2).float()
+    attention = (left[:, None] == left).float() / 8
+    out = refine(logits, attention, torch.full((3, 4, 4), 0.5), DiscrepancyConfig(mode=mode, jbu=False))
+    want = (torch.arange(4) >= 2).long().expand(4, 4)
+    assert (out.labels == want).all() == (mode not in NO_ATTENTION)
+
+
+def test_fallback_when_nobody_is_sure():
+    logits, attention, image = draw(spread=1e-4)
+    config = DiscrepancyConfig(scale=1.0)
+    assert_close(refine(logits, attention, image, config).scores, refine(logits, attention, image, dataclasses.replace(config, threshold=0.0)).scores)
+
+
+def test_classes_without_support_are_dropped():
+    logits = torch.tensor([[[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]], [[0.0, 0.0, 0.01]]])
+    assert refine(logits, torch.eye(3), torch.zeros(3, 1, 3)).kept.tolist() == [0, 1]
+    assert refine(logits, torch.eye(3), torch.zeros(3, 1, 3), DiscrepancyConfig(threshold=0.0)).kept.tolist() == [0, 1, 2]
+
+
+def test_raw_logits_mode_is_plain_upsampling():
+    logits, _, image = draw()
+    out = refine(logits, None, image, DiscrepancyConfig(mode="logits", jbu=False))
+    want = torch.nn.functional.interpolate(logits[None], size=image.shape[1:], mode="bilinear")[0]
+    assert_close(out.scores, want)
+    assert_close(out.labels, want.argmax(0))
+    logits[2], logits[0, 0, 0] = -torch.inf, -torch.inf
+    maps, kept = discrepancy(logits, None, DiscrepancyConfig(mode="logits"))
+    assert kept.tolist() == [0, 1, 3, 4]
+    assert maps[0, 0, 0] == logits[logits > -torch.inf].min()
+
+
+def test_inputs_are_left_alone():
+    inputs = draw()
+    before = [x.clone() for x in inputs]
+    for mode in MODES:
+        refine(*inputs, DiscrepancyConfig(mode=mode))
+    assert_close(list(inputs), before)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"logits": torch.full((2, 2, 2), torch.nan)}, "logits: .*NaN"),
+        ({"logits": torch.full((2, 2, 2), torch.inf)}, "logits: got .inf"),
+        ({"logits": torch.full((2, 2, 2), -torch.inf)}, "logits: every value is -inf"),
+        ({"logits": torch.zeros(0, 2, 2)}, "logits: "),
+        ({"logits": torch.zeros(2, 0, 2), "attention": torch.zeros(0, 0)}, "logits: "),
+        ({"logits": torch.zeros(1, 2, 2, 2)}, "logits: expected 3 axes"),
+        ({"logits": torch.zeros(2, 2, 2, dtype=torch.long)}, "logits: expected a floating"),
+        ({"logits": np.zeros((2, 2, 2))}, "logits: expected a torch.Tensor"),
+        ({"attention": torch.full((4, 4), torch.nan)}, "attention: .*NaN"),
+        ({"attention": torch.full((4, 4), torch.inf)}, "attention: got infinite"),
+        ({"attention": -torch.eye(4)}, "attention: values lie in"),
+        ({"attention": torch.eye(5)}, "attention: n is 5, expected 4"),
+        ({"attention": torch.zeros(4, 5)}, "attention: n is 5, expected 4"),
+        ({"attention": torch.eye(4)[None]}, "attention: expected 2 axes"),
+        ({"attention": None}, "attention: got None, but mode"),
+        ({"image": torch.full((3, 8, 8), torch.nan)}, "image: .*NaN"),
+        ({"image": torch.full((3, 8, 8), 2.0)}, "image: values lie in"),
+        ({"image": torch.zeros(3, 8, 8, dtype=torch.uint8)}, "image: expected a floating"),
+        ({"image": torch.zeros(8, 8, 3)}, "image: 3 is 8"),
+        ({"image": torch.zeros(3, 0, 8)}, "image: got shape"),
+    ],
+)
+@pytest.mark.parametrize("jbu", [True, False])
+def test_refuses(change, message, jbu):
+    good = {"logits": torch.eye(4).reshape(4, 2, 2)[:2], "attention": torch.eye(4), "image": torch.zeros(3, 8, 8)}
+    for mode in MODES:
+        if "attention" in change and "logits" not in change and mode in NO_ATTENTION:
+            continue
+        with pytest.raises(ValueError, match=message):
+            refine(**(good | change), config=DiscrepancyConfig(mode=mode, jbu=jbu))
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("mode", "fast"), ("threshold", -0.1), ("threshold", 1.1), ("threshold", float("nan")), ("scale", 0.0),
+        ("scale", float("inf")), ("scale_f", -1.0), ("eps", 0.0), ("eps", float("nan")), ("n_iters", 0), ("n_iters", 2.5),
+        ("reading", "plan"), ("tau", -0.1), ("tau", float("nan")), ("ipf_iters", -1), ("jbu", "yes"), ("sigma_s2", 0.0),
+        ("sigma_r2", -1.0), ("radius", -1), ("radius", 1.5),
+    ],
+)  # fmt: skip
+def test_config_refuses(field, value):
+    with pytest.raises(ValueError, match=f"^{field}: got"):
+        DiscrepancyConfig(**{field: value})
+
+
+def test_config_round_trip_and_every_field_counts():
+    config = DiscrepancyConfig(mode="path", scale_f=10.0)
+    assert DiscrepancyConfig(**dataclasses.asdict(config)) == config
+    assert hash(config) == hash(dataclasses.replace(config))
+    logits, attention, image = draw(seed=3)
+    changes = [
+        ("velocity", "threshold", 0.5), ("velocity", "scale", 20.0), ("velocity", "scale_f", 5.0), ("path", "eps", 0.5),
+        ("path", "n_iters", 1), ("path", "reading", "cost"), ("velocity", "tau", 1e-6), ("velocity", "ipf_iters", 0),
+        ("velocity", "jbu", False), ("velocity", "sigma_s2", 3.0), ("velocity", "sigma_r2", 1.0), ("velocity", "radius", 0),
+    ]  # fmt: skip
+    assert {name for _, name, _ in changes} | {"mode"} == {f.name for f in dataclasses.fields(DiscrepancyConfig)}
+    for mode, name, value in changes:
+        base = DiscrepancyConfig(mode=mode, scale=25.0)
+        a, b = (refine(logits, attention, image, c).scores for c in (base, dataclasses.replace(base, **{name: value})))
+        assert a.shape != b.shape or not torch.allclose(a, b, rtol=1e-9, atol=1e-12), name
