@@ -11,7 +11,7 @@ import torch
 
 # %% ../nbs/08_plot.ipynb #848b3728
 # the first twenty of colorcet's glasbey_bw, re-ordered for every kind of colour vision (see the notebook)
-FIRST = (215, 106, 152, 149, 55, 158, 1, 228, 172, 119, 20, 199, 142, 14, 18, 141, 144, 216, 235, 41)
+FIRST = (141, 144, 55, 235, 152, 119, 199, 20, 106, 172, 14, 142, 215, 158, 18, 1, 149, 41, 228, 216)
 
 
 def class_colours(
