@@ -6,7 +6,7 @@
 __all__ = ['WEIGHTS', 'CONTEXT', 'EXTRA_WORDS', 'MiniatureTokenizer', 'build_clip', 'build_vae', 'build_unet', 'text_tokens',
            'read_weights', 'load_miniature']
 
-# %% ../nbs/14_miniature.ipynb #5fa55b40
+# %% ../nbs/14_miniature.ipynb #dbf45f88
 import json
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from .clip import ClipLogits
 from .diffusion import DiffusionAttention
 from .picturebook import CLASSES
 
-# %% ../nbs/14_miniature.ipynb #dbf45f88
+# %% ../nbs/14_miniature.ipynb #1b6f196f
 WEIGHTS = Path(__file__).parent / "weights" if "__file__" in globals() else Path("../dotseg/weights")
 CONTEXT = 32  # tokens of a prompt
 EXTRA_WORDS = ("a picture of", "a page with", "here is", "a drawing of", "with", "on", "near", "in", "and", ",", "an", "the", "background")
@@ -41,7 +41,7 @@ class MiniatureTokenizer:
         self.new = {old: new for new, old in enumerate(self.ids)}
 
     def __call__(self, texts: str | list[str], context_length: int | None = None) -> Tensor:
-        "(b, 32) token ids; a `ValueError` names the first text with an unknown word."
+        "(b, context_length or 32) token ids; a `ValueError` names the first text with an unknown word."
         texts = [texts] if isinstance(texts, str) else texts
         for text in texts:
             unknown = [i for i in self.stock.encode(text) if i not in self.new]
@@ -49,9 +49,9 @@ class MiniatureTokenizer:
                 raise ValueError(
                     f"prompt {text!r}: the miniature does not know {self.stock.decode(unknown).split()}; "
                     f"it knows the classes {', '.join(CLASSES)}")
-        return torch.tensor([[self.new[i] for i in row] for row in self.stock(texts, CONTEXT).tolist()])
+        return torch.tensor([[self.new[i] for i in row] for row in self.stock(texts, context_length or CONTEXT).tolist()])
 
-# %% ../nbs/14_miniature.ipynb #f15377fc
+# %% ../nbs/14_miniature.ipynb #8722c5bb
 def build_clip() -> nn.Module:
     "open_clip's `CLIP`: a ViT of 4 blocks on a 16 x 16 grid, whose patch embedding is three strided convolutions."
     from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
@@ -66,7 +66,7 @@ def build_clip() -> nn.Module:
         convolution(3, 32), nn.BatchNorm2d(32), nn.GELU(), convolution(32, 64), nn.BatchNorm2d(64), nn.GELU(), convolution(64, width), nn.BatchNorm2d(width))
     return model
 
-
+# %% ../nbs/14_miniature.ipynb #70f6ee3d
 def build_vae() -> nn.Module:
     "diffusers' `AutoencoderKL`: 128 x 128 pixels to a 32 x 32 latent of 8 channels."
     from diffusers import AutoencoderKL
@@ -75,7 +75,7 @@ def build_vae() -> nn.Module:
         block_out_channels=(16, 32, 64), down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,
         layers_per_block=1, latent_channels=8, norm_num_groups=8, sample_size=128)
 
-
+# %% ../nbs/14_miniature.ipynb #eed28840
 def build_unet() -> nn.Module:
     """diffusers' `UNet2DConditionModel`, laid out as Stable Diffusion's: attention at 32 x 32 and 16 x 16, none in the
     blocks at 8 x 8 but the middle one; conditioned on the text tower's tokens."""
@@ -87,7 +87,7 @@ def build_unet() -> nn.Module:
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         cross_attention_dim=96, attention_head_dim=(2, 4, 4), norm_num_groups=16, use_linear_projection=True)
 
-# %% ../nbs/14_miniature.ipynb #7d2852a2
+# %% ../nbs/14_miniature.ipynb #e0bac899
 def text_tokens(
     model: nn.Module,  # an open_clip `CLIP`
     tokens: Tensor,  # (b, t) token ids
@@ -101,7 +101,7 @@ def text_tokens(
         hook.remove()
     return seen[0]
 
-# %% ../nbs/14_miniature.ipynb #1b6f196f
+# %% ../nbs/14_miniature.ipynb #c64f3a62
 def read_weights(
     model: nn.Module,  # built as it was trained
     name: str,  # clip, vae or unet
@@ -115,7 +115,7 @@ def read_weights(
     model.load_state_dict({key: x.float() if x.is_floating_point() else x for key, x in load_file(path).items()})
     return model.eval().requires_grad_(False)
 
-
+# %% ../nbs/14_miniature.ipynb #909e3394
 def load_miniature(
     device: str | torch.device = "cpu",
 ) -> tuple[ClipLogits, DiffusionAttention]:
