@@ -313,17 +313,20 @@ def _pick(rng, names, n):
 
 
 def outdoors(rng, size):
+    "A sky over one ground, or over two."
     grounds = _pick(rng, ["water", "grass", "sand", "snow", "gravel"], 2)
     layers = [("sky", np.ones((size, size))), (grounds[0], _below(rng, size, 0.3, 0.55))]
     return layers + [(grounds[1], _below(rng, size, 0.65, 0.85))] if rng.random() < 0.5 else layers
 
 
 def wall(rng, size):
+    "Bricks or planks over a floor."
     name, floor = _pick(rng, ["brick", "wood"], 1), _pick(rng, ["grass", "sand", "snow", "gravel", "water"], 1)
     return [(name[0], np.ones((size, size))), (floor[0], _below(rng, size, 0.5, 0.75))]
 
 
 def patchwork(rng, size):
+    "Two or three kinds of stuff side by side, whichever they are."
     y, x = np.mgrid[0:size, 0:size].astype(float)
     first, *others = _pick(rng, STUFF, rng.integers(2, 4))
     layers = [(first, np.ones((size, size)))]
@@ -336,6 +339,7 @@ def patchwork(rng, size):
 
 
 def close_up(rng, size):
+    "One kind of stuff."
     return [(_pick(rng, STUFF, 1)[0], np.ones((size, size)))]
 
 
