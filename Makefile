@@ -19,7 +19,7 @@ demo: .venv/base  ## segment a bundled page with the embedded models
 	$(BIN)/dotseg demo --out out
 
 test: .venv/dev lint check  ## everything that CI checks
-	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/nbdev_test --n_workers 2 --do_print
+	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/nbdev_test --n_workers 2 --do_print
 	$(BIN)/python -m pytest -q tests
 
 lint: .venv/dev
@@ -44,7 +44,7 @@ bench: .venv/dev  ## time the core beside its peers
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
 	$(BIN)/python benchmarks/core.py
 
-STAGES := draw clip vae unet attention ship
+STAGES := draw clip explain outlines explain-again settle vae unet attention ship
 miniature: .venv/dev  ## train the embedded models from scratch; takes up where it was left
 	for stage in $(STAGES); do $(BIN)/python -m dotseg.training $$stage || exit 1; done
 

@@ -31,16 +31,16 @@ def oracle_attention(
     return same / same.sum(-1, keepdim=True)
 
 # %% ../nbs/32_evaluate.ipynb #d32f182c
-# name -> (attention in CLIP's last block, changes of the configuration)
+# name -> (attention in CLIP's last block, None for the segmenter's own; changes of the configuration)
 WITHOUT_ATTENTION = {
     "raw, as trained": ("origin", dict(mode="logits", jbu=False)),
     "raw, k-k mean": ("kk_mean", dict(mode="logits", jbu=False)),
-    "raw, k-k mean, JBU": ("kk_mean", dict(mode="logits")),
-    "KL": ("kk_mean", dict(mode="kl", threshold=0.0, jbu=False)),
-    "KL, NMS": ("kk_mean", dict(mode="kl", jbu=False)),
-    "KL, NMS, JBU": ("kk_mean", dict(mode="kl")),
+    "raw, JBU": (None, dict(mode="logits")),
+    "KL": (None, dict(mode="kl", threshold=0.0, jbu=False)),
+    "KL, NMS": (None, dict(mode="kl", jbu=False)),
+    "KL, NMS, JBU": (None, dict(mode="kl")),
 }
-# name -> changes of the configuration; all on k-k mean logits with NMS and JBU
+# name -> changes of the configuration; all on the segmenter's own logits, with NMS and JBU
 WITH_ATTENTION = {
     "one step": dict(mode="one_step"),
     "O.P., cost": dict(mode="path", reading="cost"),
@@ -48,7 +48,7 @@ WITH_ATTENTION = {
     "M.V.": dict(mode="velocity"),
     "O.P. + M.V.": dict(mode="fused"),
 }
-BASELINE = ("raw, k-k mean, JBU", "-")  # what every other row is compared with
+BASELINE = ("raw, JBU", "-")  # what every other row is compared with
 
 # %% ../nbs/32_evaluate.ipynb #a4b46d80
 def measure_methods(
@@ -60,15 +60,16 @@ def measure_methods(
 
     source = segmenter.logit_source
     sources = {kind: ClipLogits(source.model, source.prompts.tokenize, kind, source.residual, source.side) for kind in ("origin", "kk_mean")}
+    sources[None] = source
     attentions = {"UNet": segmenter.attention_source, "CLIP": ClipAttention(source.model, side=source.side)}
     counts = {}
     for scene in tqdm(scenes, desc="scenes", unit="scene", disable=None):
         image, truth = torch.tensor(scene.image).permute(2, 0, 1).float() / 255, torch.tensor(scene.labels)
         logits = {kind: f(image[None], CLASSES)[0] for kind, f in sources.items()}
-        grid = tuple(logits["kk_mean"].shape[-2:])
+        grid = tuple(logits[None].shape[-2:])
         joined = {name: f(image[None], grid)[0] for name, f in attentions.items()} | {"oracle": oracle_attention(truth, grid)}
         runs = {(method, "-"): (logits[kind], None, changes) for method, (kind, changes) in WITHOUT_ATTENTION.items()}
-        runs |= {(m, a): (logits["kk_mean"], joined[a], changes) for m, changes in WITH_ATTENTION.items() for a in joined}
+        runs |= {(m, a): (logits[None], joined[a], changes) for m, changes in WITH_ATTENTION.items() for a in joined}
         for key, (s, attention, changes) in runs.items():
             found = refine(s, attention, image, replace(segmenter.config, **changes))
             counts.setdefault(key, []).append(confusion_matrix(truth, found.labels, len(CLASSES)))

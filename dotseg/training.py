@@ -168,8 +168,9 @@ def explain(similarity, mentions, scale, share, rounds=3):
     return posterior
 
 # %% ../nbs/15_training.ipynb #780ddf0d
-def train_clip(folder, steps, batch=48, outlines=False):
-    "Both stages: the nouns find their places by themselves; then (`outlines`) patches are told theirs by `posteriors.npy`."
+def train_clip(folder, steps, batch=48, teacher=None):
+    """First the nouns find their places by themselves; then patches are told theirs by the posteriors of a `teacher`,
+    the first stage (clip) or what has become of it (outlines)."""
     from open_clip import OPENAI_IMAGENET_TEMPLATES
 
     torch.manual_seed(1)
@@ -178,14 +179,14 @@ def train_clip(folder, steps, batch=48, outlines=False):
     model.sharpness = nn.Parameter(torch.tensor([math.log(10.0), math.log(10.0)], device=DEVICE))  # of presence, of patches
     model.offset = nn.Parameter(torch.tensor(-4.0, device=DEVICE))
     told = None
-    if outlines:
+    if teacher:
         model.load_state_dict(torch.load(folder / "clip.pt", map_location=DEVICE, weights_only=True)["model"])
-        told = np.load(folder / "posteriors.npy", mmap_mode="r")
+        told = np.load(folder / f"posteriors-{teacher}.npy", mmap_mode="r")
     prompts = torch.stack([tokenize([template(c) for c in CLASSES]) for template in OPENAI_IMAGENET_TEMPLATES]).to(DEVICE)
 
     def loss(step, generator):
         model.train()
-        images, mentions, captions, index, mirrored = pages.batch(batch, generator, len(told) if outlines else None)
+        images, mentions, captions, index, mirrored = pages.batch(batch, generator, len(told) if teacher else None)
         images = images * (0.8 + 0.4 * torch.rand(batch, 1, 1, 1, generator=generator).to(DEVICE))
         which = torch.randint(len(prompts), (2,), generator=generator)
         with mixed():
@@ -196,7 +197,7 @@ def train_clip(folder, steps, batch=48, outlines=False):
         presence, sharp = model.sharpness.exp().clamp(max=60)
         pooled = ((12 * similarity).softmax(1) * similarity).sum(1)
         found = F.binary_cross_entropy_with_logits(presence * pooled + model.offset, mentions.float())
-        if outlines:
+        if teacher:
             target, ramp = torch.tensor(told[index.numpy()]).float(), 1.0
             target[mirrored] = mirror_patches(target[mirrored])
             target = target.to(DEVICE)
@@ -210,8 +211,8 @@ def train_clip(folder, steps, batch=48, outlines=False):
         contrast = (F.cross_entropy(pairs, same) + F.cross_entropy(pairs.T, same)) / 2
         return {"presence": 3 * found, "patchwise": ramp * patchwise, "contrast": 0.1 * contrast}
 
-    if outlines:
-        return fit("outlines", model, loss, steps, 8e-4, folder, seed=5)
+    if teacher:
+        return fit("outlines", model, loss, steps, 8e-4, folder, seed=5, horizon=800)
     return fit("clip", model, loss, steps, 1.2e-3, folder, seed=1, horizon=FULL)
 
 
@@ -219,17 +220,18 @@ FULL = 2500  # steps over which the first stage's schedules are laid out; it sto
 
 # %% ../nbs/15_training.ipynb #16309e72
 @torch.no_grad()
-def explain_pool(folder, n=12_000, batch=50):
-    """What CLIP says of the patches of the first n pages, told their captions: `posteriors.npy` (n, 256, 18).
+def explain_pool(folder, n, stage, attention, batch=50):
+    """What CLIP, as a stage left it, says of the patches of the first n pages, told their captions: (n, 256, 18) posteriors.
 
-    The mean over a page and its mirror image, with k-k mean attention as in use, then averaged over patches that look
-    alike, and squared. One pass, not a feedback: a model that learns from its own averages lets one noun swallow the page.
+    The mean over a page and its mirror image, with the given attention in the last block, then averaged over patches
+    that look alike, and squared. Done in single passes: a model that is fed its own averages step by step lets one noun
+    swallow the page.
     """
-    path, part = folder / "posteriors.npy", folder / "posteriors.part.npy"
+    path, part = folder / f"posteriors-{stage}.npy", folder / f"posteriors-{stage}.part.npy"
     if path.exists():
         return
-    pages, source = Pages(folder), ClipLogits(trained(folder, "clip", build_clip), MiniatureTokenizer())
-    sharp = torch.load(folder / "clip.pt", map_location=DEVICE, weights_only=True)["model"]["sharpness"].exp()[1]
+    pages, source = Pages(folder), ClipLogits(trained(folder, stage, build_clip), MiniatureTokenizer(), attention)
+    sharp = torch.load(folder / f"{stage}.pt", map_location=DEVICE, weights_only=True)["model"]["sharpness"].exp()[1]
     posteriors = np.lib.format.open_memmap(part, "w+", np.float16, (n, 256, len(CLASSES)))
     for i in tqdm(range(0, n, batch), desc="posteriors", mininterval=20):
         images = torch.tensor(pages.images[i:i + batch]).permute(0, 3, 1, 2).to(DEVICE).float() / 255
@@ -328,14 +330,14 @@ def to_patches(attention):
     return cells.unflatten(1, (16, 2, 16, 2)).mean((2, 4)).flatten(1, 2).flatten(2)
 
 
-def train_attention(folder, steps, batch=16, clean=12):
+def train_attention(folder, steps, batch=10, clean=8):
     """Second stage: whole pages with captions. Part of each batch is denoised; the other part is passed through
     undisturbed, at time 0 and with the empty prompt, as the method does, and the attention of up0 and up1 learns to
     join the patches that the CLIP model, told the caption, explains by the same noun.
     """
     torch.manual_seed(4)
     pages, tokenize, clip = Pages(folder), MiniatureTokenizer(), trained(folder, "outlines", build_clip)
-    posteriors = np.load(folder / "posteriors.npy", mmap_mode="r")
+    posteriors = np.load(folder / "posteriors-outlines.npy", mmap_mode="r")
     latents, factor = encode_pool(folder, None, pages)
     unet, scheduler = build_unet().to(DEVICE), noise_scheduler()
     unet.load_state_dict(torch.load(folder / "unet.pt", map_location=DEVICE, weights_only=True)["model"])
@@ -345,7 +347,7 @@ def train_attention(folder, steps, batch=16, clean=12):
 
     def loss(step, generator):
         unet.train()
-        index = torch.randint(len(latents), (batch,), generator=generator)
+        index = torch.randint(len(posteriors), (batch,), generator=generator)
         z = torch.tensor(latents[index.numpy()]).float().to(DEVICE) * factor
         posterior = torch.tensor(posteriors[index[:clean].numpy()]).float().to(DEVICE)
         same = posterior @ posterior.mT
@@ -381,11 +383,13 @@ def ship(folder, weights):
 STAGES = {
     "draw": lambda folder, steps=28_000: draw_pool(folder, steps),
     "clip": lambda folder, steps=1500: train_clip(folder, steps),
-    "explain": lambda folder, steps=12_000: explain_pool(folder, steps),
-    "outlines": lambda folder, steps=1000: train_clip(folder, steps, outlines=True),
+    "explain": lambda folder, steps=12_000: explain_pool(folder, steps, "clip", "kk_mean"),
+    "outlines": lambda folder, steps=250: train_clip(folder, steps, teacher="clip"),
+    "explain-again": lambda folder, steps=8_000: explain_pool(folder, steps, "outlines", "origin"),
+    "settle": lambda folder, steps=800: train_clip(folder, steps, teacher="outlines"),
     "vae": lambda folder, steps=1100: train_vae(folder, steps),
     "unet": lambda folder, steps=900: train_unet(folder, steps),
-    "attention": lambda folder, steps=1000: train_attention(folder, steps),
+    "attention": lambda folder, steps=900: train_attention(folder, steps),
     "ship": lambda folder: ship(folder, WEIGHTS),
 }
 

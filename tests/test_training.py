@@ -19,6 +19,10 @@ def folder(tmp_path_factory):
     vae = training.train_vae(path, 2, batch=2)
     training.encode_pool(path, vae, training.Pages(path), n=12, batch=4)
     training.train_clip(path, 2, batch=4)
+    training.explain_pool(path, 12, "clip", "kk_mean", batch=4)
+    training.train_clip(path, 2, batch=4, teacher="clip")
+    training.explain_pool(path, 12, "outlines", "origin", batch=4)
+    training.train_clip(path, 3, batch=4, teacher="outlines")
     training.train_unet(path, 2, batch=2)
     training.train_attention(path, 2, batch=3, clean=2)
     return path

@@ -1,0 +1,388 @@
+"Prompts, the vision tower and dense logits, on small CLIPs of several shapes with random weights."
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from open_clip import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD, get_tokenizer
+from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg, convert_weights_to_lp
+from torch.testing import assert_close
+
+from dotseg.clip import LAST_ATTENTION, ClipAttention, ClipLogits, PromptEncoder, VisionTower, affinity, check_classes, fit_grid, heads, last_block, resize_images
+from dotseg.miniature import MiniatureTokenizer, build_clip
+
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
+VISIONS = {
+    "square": dict(image_size=24, patch_size=4),
+    "wide": dict(image_size=(16, 24), patch_size=8),
+    "layer scale": dict(image_size=16, patch_size=4, ls_init_value=0.3),
+    "mean pool": dict(image_size=16, patch_size=4, pool_type="avg"),
+}
+CLASSES = ["sky", "a house", "tree"]
+TOKENIZE = get_tokenizer("ViT-B-16")
+
+
+def tiny(vision="square", seed=0, context=77, **options):
+    torch.manual_seed(seed)
+    vision = CLIPVisionCfg(layers=3, width=32, head_width=16, **VISIONS[vision])
+    model = CLIP(8, vision, CLIPTextCfg(context_length=context, width=16, heads=2, layers=1), **options)
+    for p in model.visual.parameters():  # away from the zeros and ones that layers start with
+        p.data += 0.1 * torch.randn_like(p)
+    return model.eval().requires_grad_(False)
+
+
+def pictures(*shape, seed=1):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def hooks_of(module):
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in module.modules())
+
+
+# names
+
+
+@given(st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=6))
+def test_check_classes_strips_and_is_idempotent(names):
+    wanted = [name.strip() for name in names]
+    if len(set(wanted)) < len(wanted):
+        with pytest.raises(ValueError, match="given more than once"):
+            check_classes(names)
+    else:
+        assert check_classes(check_classes(names)) == wanted
+        assert check_classes(tuple(names)) == check_classes(iter(names)) == wanted
+
+
+@pytest.mark.parametrize("wrong", ["sky", "sky, tree", "", None, 3, [], ["sky", ""], ["sky", None], ["sky", 3], [" "], ["sky", " sky"]])
+def test_check_classes_refuses(wrong):
+    with pytest.raises(ValueError, match="classes: "):
+        check_classes(wrong)
+
+
+def test_prompts_are_the_unit_mean_of_unit_vectors():
+    model, templates = tiny(), [lambda c: f"a {c}.", lambda c: f"the {c} of my dreams"]
+    rows = PromptEncoder(model, TOKENIZE, templates)(CLASSES)
+    for name, row in zip(CLASSES, rows):
+        each = torch.stack([F.normalize(model.encode_text(TOKENIZE([t(name)]))[0], dim=0) for t in templates])
+        assert_close(row, F.normalize(each.mean(0), dim=0), atol=1e-6, rtol=0)
+    assert rows.dtype == torch.float32 and rows.shape == (3, 8)
+    assert_close(rows.norm(dim=1), torch.ones(3))
+
+
+def test_prompts_are_80_and_encoded_once():
+    model, seen = tiny(), []
+    encode = PromptEncoder(model, TOKENIZE)
+    model.transformer.register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))
+    first = encode(["sky", "tree"])
+    assert seen == [80, 80]
+    assert torch.equal(encode(["tree", " sky"]), first.flip(0)) and seen == [80, 80]
+    encode(["sky", "fish"])
+    assert seen == [80] * 3
+    assert not first.requires_grad
+
+
+@pytest.mark.parametrize("context", [16, 32, 77])
+def test_prompts_too_long_are_refused_to_the_token(context):
+    def tokenize(texts, context_length=context):
+        return TOKENIZE(texts, context_length)
+
+    encode = PromptEncoder(tiny(context=context), tokenize, [lambda c: c])
+    assert encode([" ".join(["tree"] * (context - 2))]).shape == (1, 8)  # and the two marks of beginning and end
+    for words in (context - 1, context, 3 * context):
+        with pytest.raises(ValueError, match=f"longer than the {context} tokens that the model reads; use a shorter name"):
+            encode(["tree", " ".join(["tree"] * words)])
+
+
+@pytest.mark.parametrize("pad", [0, 9])
+def test_prompts_too_long_are_refused_whatever_the_padding(pad):
+    def tokenize(texts, context_length=6):  # pads with 0 or, as some do, with the end token
+        rows = [[1] + [2 + len(word) for word in text.split()][: context_length - 2] + [9] for text in texts]
+        return torch.tensor([row + [pad] * (context_length - len(row)) for row in rows])
+
+    encode = PromptEncoder(tiny(), tokenize, [lambda c: c])
+    assert encode.tokens("a b c d").shape == (1, 6)
+    with pytest.raises(ValueError, match="longer than the 6 tokens"):
+        encode.tokens("a b c d e")
+
+
+def test_no_templates():
+    with pytest.raises(ValueError, match="templates: got none"):
+        PromptEncoder(tiny(), TOKENIZE, [])
+
+
+def test_the_miniature_refuses_words_by_name():
+    encode = PromptEncoder(build_clip().eval(), MiniatureTokenizer())
+    assert encode(["sky", "ball"]).shape == (2, 128)
+    with pytest.raises(ValueError, match=r"the miniature does not know \['giraffe'\]"):
+        encode(["sky", "giraffe"])
+    with pytest.raises(ValueError, match="longer than the 32 tokens"):
+        encode([" and ".join(["sky"] * 16)])
+    assert list(encode.known) == ["sky", "ball"]
+
+
+# images
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(32, 1024), st.sampled_from([8, 14, 16, 64]))
+def test_fit_grid(height, width, side, multiple):
+    h, w = fit_grid((height, width), side, multiple)
+    assert h % multiple == w % multiple == 0 and h >= multiple and w >= multiple
+    ratio = min(max(height / width, 0.25), 4)
+    assert abs(h - side * math.sqrt(ratio)) <= max(multiple / 2 + 1e-9, multiple) and abs(w - side / math.sqrt(ratio)) <= multiple
+    assert fit_grid((width, height), side, multiple) == (w, h)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("device", DEVICES)
+def test_resize_images(dtype, device):
+    images = (pictures(2, 3, 40, 20) > 0.5).to(device, dtype)  # hard edges, so that bicubic overshoots
+    resized = resize_images(images, 64, 8)
+    assert resized.shape == (2, 3, 88, 48) and resized.device.type == device
+    assert resized.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    assert resized.amin() >= 0 and resized.amax() <= 1
+    assert_close(resize_images(images, 28, 20), images.to(resized))
+
+
+@pytest.mark.parametrize(
+    "images, message",
+    [
+        (torch.full((1, 3, 4, 4), math.nan), "images: 48 of 48 values are NaN"),
+        (torch.full((1, 3, 4, 4), math.inf), "images: got infinite"),
+        (torch.full((1, 3, 4, 4), 1.5), "images: values lie in"),
+        (torch.full((1, 3, 4, 4), -0.1), "images: values lie in"),
+        (torch.zeros(1, 3, 4, 4, dtype=torch.uint8), "images: expected a floating-point"),
+        (torch.zeros(3, 4, 4), "images: expected 4 axes, got 3"),
+        (torch.zeros(1, 4, 4, 3), "images: 3 is 4, expected 3"),
+        (torch.zeros(0, 3, 4, 4), "images: b is 0"),
+        (torch.zeros(1, 3, 4, 0), "images: W is 0"),
+        ([[0.0]], "images: expected a torch.Tensor, got list"),
+    ],
+)
+def test_refused_images(images, message):
+    model = tiny()
+    for call in (lambda: resize_images(images, 16, 4), lambda: ClipLogits(model, TOKENIZE)(images, ["sky"]), lambda: ClipAttention(model)(images, (2, 2))):
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert hooks_of(model) == 0
+
+
+# the vision tower
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("vision", VISIONS)
+def test_as_trained_it_is_the_stock_model(vision, device):
+    model = tiny(vision).to(device)
+    tower, native = VisionTower(model), model.visual.image_size
+    images = pictures(2, 3, *native).to(device)
+    side = round(math.sqrt(native[0] * native[1]))
+    inputs, output, grid = tower(images, side)
+    prepared = (images - tower.mean.to(device)) / tower.std.to(device)
+    stock = model.visual.forward_intermediates(prepared, output_fmt="NLC", output_extra_tokens=True)
+    every = [torch.cat(pair, 1) for pair in zip(stock["image_intermediates_prefix"], stock["image_intermediates"])]
+    assert grid == tuple(model.visual.grid_size)
+    for ours, theirs in zip([*inputs[1:], output], every):
+        assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
+    for block, x, want in zip(tower.blocks, inputs, every):
+        queries, keys, _ = heads(block, x)
+        assert_close(last_block(block, x, affinity(queries, keys)), want, atol=1e-5, rtol=1e-5)
+    if vision != "mean pool":
+        assert_close(tower.project(output)[:, 0], model.encode_image(prepared, normalize=True), atol=1e-5, rtol=0)
+    logits = ClipLogits(model, TOKENIZE, "origin", side=side)(images, CLASSES)
+    patches = F.normalize(model.visual.ln_post(every[-1][:, 1:]) @ model.visual.proj, dim=-1)
+    want = (patches @ PromptEncoder(model, TOKENIZE)(CLASSES).T).mT.unflatten(-1, grid)
+    assert_close(logits, want, atol=1e-5, rtol=0)
+
+
+def test_positions():
+    for vision, own in (("square", (6, 6)), ("wide", (2, 3))):
+        tower = VisionTower(tiny(vision))
+        table = tower.visual.positional_embedding
+        assert tower.positions(own) is table
+        other = tower.positions((4, 7))
+        assert other.shape == (29, 32) and torch.equal(other[0], table[0])
+        flat = table.clone()
+        flat[1:] = table[5]  # a table that says nothing stays as it is
+        tower.visual.positional_embedding.data = flat
+        assert_close(tower.positions((4, 7))[1:], table[5].expand(28, -1), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("where", ["first", "last"])
+def test_hooks_and_positions_are_put_back(where):
+    model = tiny()
+    tower, table = VisionTower(model), model.visual.positional_embedding
+    images = pictures(1, 3, 24, 48)
+    want = tower(images, 24)[1]
+
+    def fail(*_):
+        raise KeyboardInterrupt  # not even an Exception
+
+    hook = tower.blocks[0 if where == "first" else -1].mlp.register_forward_hook(fail)
+    with pytest.raises(KeyboardInterrupt):
+        tower(images, 24)
+    hook.remove()
+    assert hooks_of(model) == 0 and model.visual.positional_embedding is table
+    assert_close(tower(images, 24)[1], want)
+    assert hooks_of(model) == 0
+
+
+def test_statistics_of_the_checkpoint_are_used():
+    model, images = tiny(), pictures(1, 3, 24, 24)
+    assert_close(VisionTower(model).mean.flatten(), torch.tensor(OPENAI_DATASET_MEAN))
+    assert_close(VisionTower(model).std.flatten(), torch.tensor(OPENAI_DATASET_STD))
+    usual = VisionTower(model)(images, 24)[1]
+    model.visual.image_mean, model.visual.image_std = (0.5,) * 3, (0.5,) * 3  # as open_clip notes them on the model
+    other = VisionTower(model)(images, 24)[1]
+    mean, std = (torch.tensor(x).view(3, 1, 1) for x in (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD))
+    model.visual.image_mean = model.visual.image_std = None
+    assert_close(VisionTower(model)((images * 0.5 + 0.25), 24)[1], VisionTower(model)(images * 0.5 + 0.25, 24)[1])
+    assert not torch.allclose(other, usual, atol=1e-3)
+    same = ((images - 0.5) / 0.5) * std + mean  # what gives the usual tower the same input
+    if 0 <= same.amin() and same.amax() <= 1:
+        assert_close(VisionTower(model)(same, 24)[1], other, atol=1e-5, rtol=1e-5)
+
+
+def test_the_tower_is_put_into_evaluation_mode():
+    model = build_clip().train()
+    ClipLogits(model, MiniatureTokenizer())
+    assert not model.visual.training  # the stem of the miniature has batch statistics
+    count = model.visual.conv1[1].num_batches_tracked.clone()
+    VisionTower(model)(pictures(2, 3, 128, 128), 128)
+    assert model.visual.conv1[1].num_batches_tracked == count
+
+
+@pytest.mark.parametrize(
+    "vision",
+    [
+        dict(layers=(1, 1, 1, 1), width=16, image_size=32),
+        dict(layers=1, width=16, head_width=16, patch_size=8, image_size=16, attentional_pool=True),
+        dict(layers=1, width=16, head_width=16, patch_size=8, image_size=16, qk_norm=True),
+    ],
+)
+def test_other_towers_are_refused(vision):
+    model = CLIP(8, CLIPVisionCfg(**vision), CLIPTextCfg(context_length=8, vocab_size=9, width=16, heads=1, layers=1))
+    for make in (VisionTower, ClipAttention, lambda m: ClipLogits(m, TOKENIZE)):
+        with pytest.raises(ValueError, match="model: its vision tower is"):
+            make(model)
+    with pytest.raises(ValueError, match="model: its vision tower is NoneType"):
+        VisionTower(torch.nn.Linear(2, 2))
+
+
+# logits and attention
+
+
+def by_loops(tower, inputs, kind):
+    "(heads, t, t) of one image in double precision; for kk_mean the mean over blocks and heads, once per head."
+    found = []
+    for block, x in zip(tower.blocks, inputs):
+        attn, each = block.attn, []
+        x = F.layer_norm(x[0].double(), x.shape[-1:], block.ln_1.weight.double(), block.ln_1.bias.double(), block.ln_1.eps)
+        d = attn.embed_dim // attn.num_heads
+        for h in range(attn.num_heads):
+            q, k = (x @ attn.in_proj_weight[i : i + d].double().T + attn.in_proj_bias[i : i + d].double() for i in (h * d, attn.embed_dim + h * d))
+            a, b = {"origin": (q, k), "qk": (q, k), "qq": (q, q)}.get(kind, (k, k))
+            each.append(torch.stack([torch.exp(row @ b.T / d**0.5) / torch.exp(row @ b.T / d**0.5).sum() for row in a]))
+        found.append(torch.stack(each))
+    return torch.stack(found)
+
+
+@pytest.mark.parametrize("kind", LAST_ATTENTION)
+@pytest.mark.parametrize("vision", VISIONS)
+def test_last_attention(vision, kind):
+    source = ClipLogits(tiny(vision), TOKENIZE, kind)
+    inputs, _, _ = source.tower(pictures(1, 3, 20, 36), source.side)
+    got = source.last_attention(inputs)[0]
+    want = by_loops(source.tower, inputs, kind)
+    want = want.mean((0, 1))[None] if kind == "kk_mean" else want[-1]
+    assert_close(got, want.float(), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("residual", [True, False])
+def test_last_block_by_hand(residual):
+    tower = VisionTower(tiny("layer scale"))
+    x = tower(pictures(1, 3, 16, 16), 16)[0][-1]
+    block, attn = tower.blocks[-1], tower.blocks[-1].attn
+    weights = pictures(1, 2, 17, 17).softmax(-1)
+    v = F.linear(block.ln_1(x), attn.in_proj_weight, attn.in_proj_bias)[..., 64:]
+    mixed = torch.cat([weights[:, h] @ v[..., 16 * h : 16 * h + 16] for h in range(2)], -1)
+    mixed = block.ls_1(mixed @ attn.out_proj.weight.T + attn.out_proj.bias)
+    want = mixed
+    if residual:
+        want = x + mixed
+        want = want + block.ls_2(block.mlp(block.ln_2(want)))
+    assert_close(last_block(block, x, weights, residual), want, atol=1e-5, rtol=1e-5)
+    shared = weights[:, :1]
+    assert_close(last_block(block, x, shared, residual), last_block(block, x, shared.expand(-1, 2, -1, -1), residual))
+
+
+@pytest.mark.parametrize("kind", ["qk", "qq", "kk"])
+def test_clip_attention(kind):
+    source = ClipAttention(tiny(), kind)
+    inputs, _, _ = source.tower(pictures(1, 3, 24, 24), 24)
+    want = by_loops(source.tower, inputs, kind).mean((0, 1))[1:, 1:]
+    assert_close(source(pictures(1, 3, 24, 24), (6, 6))[0], (want / want.sum(1, keepdim=True)).float(), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("kind", LAST_ATTENTION)
+def test_logits_are_cosines_and_images_independent(kind, residual, device):
+    model = tiny().to(device)
+    source = ClipLogits(model, TOKENIZE, kind, residual)
+    images = pictures(3, 3, 30, 60)
+    together = source(images, CLASSES)  # on the CPU, wherever the model is
+    assert together.shape == (3, 3, 4, 8) and together.dtype == torch.float32 and together.device.type == device
+    assert together.abs().max() <= 1 + 1e-5
+    assert_close(together, torch.cat([source(image[None], CLASSES) for image in images]), atol=1e-5, rtol=0)
+    assert_close(source(images.double(), CLASSES), together, atol=1e-5, rtol=0)
+    assert_close(source(images, CLASSES[::-1]), together.flip(1))
+    assert not together.requires_grad
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 500), (500, 7), (24, 25)])
+def test_any_size(size):
+    model, images = tiny(), pictures(1, 3, *size)
+    logits = ClipLogits(model, TOKENIZE)(images, ["sky"])
+    assert logits.shape[2] * logits.shape[3] in range(18, 49) and logits.isfinite().all()
+    attention = ClipAttention(model)(images, (3, 5))
+    assert_close(attention.sum(-1), torch.ones(1, 15))
+    assert ClipLogits(model, TOKENIZE, side=4)(images, ["sky"]).isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_models(dtype):
+    images, single = pictures(2, 3, 24, 24), tiny()
+    want = ClipLogits(single, TOKENIZE)(images, CLASSES)
+    mixed = tiny(cast_dtype=dtype)  # as open_clip loads precision="fp16": norms, class token and positions stay in float32
+    convert_weights_to_lp(mixed, dtype)
+    pure = tiny().to(dtype)
+    for model in (mixed, pure):
+        logits = ClipLogits(model, TOKENIZE)(images, CLASSES)
+        assert logits.dtype == torch.float32
+        assert_close(logits, want, atol=0.1, rtol=0)
+        attention = ClipAttention(model)(images, (6, 6))
+        assert attention.dtype == torch.float32
+        assert_close(attention.sum(-1), torch.ones(2, 36))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(4, 48), st.sampled_from(LAST_ATTENTION), st.integers(0, 99))
+def test_any_image(height, width, side, kind, seed):
+    model = tiny(seed=seed % 3)
+    logits = ClipLogits(model, TOKENIZE, kind, side=side)(pictures(1, 3, height, width, seed=seed), ["sky", "tree"])
+    assert logits.shape[-2:] == tuple(s // 4 for s in fit_grid((height, width), side, 4))
+    assert logits.isfinite().all() and logits.abs().max() <= 1 + 1e-5
+
+
+@pytest.mark.parametrize("make", [lambda m: ClipLogits(m, TOKENIZE, "vv"), lambda m: ClipAttention(m, "kk_mean")])
+def test_unknown_attention(make):
+    with pytest.raises(ValueError, match="expected"):
+        make(tiny())
+
+
+@pytest.mark.parametrize("side", [0, -5, math.nan])
+def test_refused_side(side):
+    with pytest.raises(ValueError, match="side: got"):
+        ClipLogits(tiny(), TOKENIZE, side=side)(pictures(1, 3, 8, 8), ["sky"])
