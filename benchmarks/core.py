@@ -104,7 +104,7 @@ if __name__ == "__main__":
         name: version(name) for name, module in (("torch", "torch"), ("POT", "ot"), ("kornia", "kornia")) if find_spec(module)}
     f, attention, maps, image = problem()
     half, wide, border = F.avg_pool2d(image, 2), F.interpolate(maps[None], scale_factor=8)[0], slice(2, -2)
-    print(", ".join(f"{key} {value}" for key, value in machine.items()), f"{K} classes, {len(attention)} patches of which {100 * f.any(0).float().mean():.0f}% survive NMS; {args.repeats} repeats",
+    print(json.dumps(machine), f"{K} classes, {f.any(0).sum()} of {len(attention)} patches survive NMS; {args.repeats} repeats",
           f"{'':58s}{'ours, ms':>9s}{'peer, ms':>9s}{'ratio':>9s}  [range]", sep="\n")
     path, velocity = (lambda: optimal_path(f, attention, EPS, N_ITERS)), (lambda: maximum_velocity(f, attention))
     results = [compare(name, module, args.repeats, *rest) for name, module, *rest in (
