@@ -125,4 +125,4 @@ def load_miniature(
     vae.register_to_config(scaling_factor=json.loads((WEIGHTS / "card.json").read_text())["scaling_factor"])
     with torch.no_grad():
         prompt = text_tokens(clip, tokenize([""]).to(device))
-    return ClipLogits(clip, tokenize), DiffusionAttention(unet, vae, prompt, side=128)
+    return ClipLogits(clip, tokenize, attention="origin"), DiffusionAttention(unet, vae, prompt, side=128)

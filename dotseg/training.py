@@ -361,7 +361,8 @@ def train_attention(folder, steps, batch=10, clean=8):
             unet(z[:clean], 0, empty.expand(clean, -1, -1))
         found = [r.total if r.total.shape[-1] == 256 else to_patches(r.total) for r in recorders]
         joined = sum(-(target * (a + 1e-6).log()).sum(-1).mean() for a in found) / len(found)
-        return {"denoising": denoised, "joined": 0.3 * joined}
+        astray = sum(-((same * a).sum(-1) + 1e-4).log().mean() for a in found) / len(found)
+        return {"denoising": denoised, "joined": 2 * joined, "astray": 3 * astray}
 
     return fit("attention", unet, loss, steps, 1e-3, folder, seed=4, every=100)
 

@@ -44,6 +44,7 @@ def hooks_of(module):
 # names
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=6))
 def test_check_classes_strips_and_is_idempotent(names):
     wanted = [name.strip() for name in names]
@@ -125,12 +126,13 @@ def test_the_miniature_refuses_words_by_name():
 # images
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(32, 1024), st.sampled_from([8, 14, 16, 64]))
 def test_fit_grid(height, width, side, multiple):
     h, w = fit_grid((height, width), side, multiple)
     assert h % multiple == w % multiple == 0 and h >= multiple and w >= multiple
     ratio = min(max(height / width, 0.25), 4)
-    assert abs(h - side * math.sqrt(ratio)) <= max(multiple / 2 + 1e-9, multiple) and abs(w - side / math.sqrt(ratio)) <= multiple
+    assert abs(h - side * math.sqrt(ratio)) <= multiple and abs(w - side / math.sqrt(ratio)) <= multiple
     assert fit_grid((width, height), side, multiple) == (w, h)
 
 
@@ -232,16 +234,11 @@ def test_statistics_of_the_checkpoint_are_used():
     model, images = tiny(), pictures(1, 3, 24, 24)
     assert_close(VisionTower(model).mean.flatten(), torch.tensor(OPENAI_DATASET_MEAN))
     assert_close(VisionTower(model).std.flatten(), torch.tensor(OPENAI_DATASET_STD))
-    usual = VisionTower(model)(images, 24)[1]
-    model.visual.image_mean, model.visual.image_std = (0.5,) * 3, (0.5,) * 3  # as open_clip notes them on the model
-    other = VisionTower(model)(images, 24)[1]
-    mean, std = (torch.tensor(x).view(3, 1, 1) for x in (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD))
-    model.visual.image_mean = model.visual.image_std = None
-    assert_close(VisionTower(model)((images * 0.5 + 0.25), 24)[1], VisionTower(model)(images * 0.5 + 0.25, 24)[1])
-    assert not torch.allclose(other, usual, atol=1e-3)
-    same = ((images - 0.5) / 0.5) * std + mean  # what gives the usual tower the same input
-    if 0 <= same.amin() and same.amax() <= 1:
-        assert_close(VisionTower(model)(same, 24)[1], other, atol=1e-5, rtol=1e-5)
+    model.visual.image_mean, model.visual.image_std = (0.5, 0.4, 0.3), (0.5, 0.6, 0.7)  # as open_clip notes them on the model
+    got = VisionTower(model)(images, 24)[1]
+    prepared = (images - torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1)) / torch.tensor([0.5, 0.6, 0.7]).view(3, 1, 1)
+    want = model.visual.forward_intermediates(prepared, output_fmt="NLC")["image_intermediates"][-1]
+    assert_close(got[:, 1:], want, atol=1e-5, rtol=1e-5)
 
 
 def test_the_tower_is_put_into_evaluation_mode():

@@ -443,13 +443,13 @@ def test_files_are_as_readable_as_others(tmp_path):
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
 def test_save_that_fails_leaves_no_half_file_and_no_report(tmp_path, monkeypatch, which, error):
-    out, calls = fake()(BYTES, NAMES), []
+    out, calls, begun = fake()(BYTES, NAMES), [], png()[:30]
     true_save = Image.Image.save
 
     def failing(self, file, *args, **kwargs):
         calls.append(1)
         if len(calls) > which:
-            file.write(png()[:30])
+            file.write(begun)
             raise error
         true_save(self, file, *args, **kwargs)
 
@@ -571,7 +571,7 @@ def test_working_size():
         for k in (1, 32, 100, 5000):
             h, w = working_size(size, k)
             assert h * w <= min(module.MAX_PIXELS, module.MAX_SCORES / k)
-            assert h / w == pytest.approx(size[0] / size[1], rel=0.1)
+            assert min(h, w) < 100 or h / w == pytest.approx(size[0] / size[1], rel=0.02)
     assert working_size((1, 1), 10**9) == (1, 1)
 
 
@@ -579,11 +579,10 @@ def test_working_size():
 def test_large_labels_fall_on_their_pixels(monkeypatch):
     image = np.zeros((300, 400, 3), np.uint8)
     image[:, 100:] = 255
-    small = fake(jbu=False)(image, ["dark", "light"])
     monkeypatch.setattr(module, "MAX_PIXELS", 30_000)
     out = fake(grid=(4, 8))(image, ["dark", "light"])
     assert out.scores.shape == (2, 150, 200) and out.labels.shape == (300, 400)
-    assert (out.labels.numpy() == (image[..., 0] > 0)).mean() > 0.99 >= (small.labels.numpy() == (image[..., 0] > 0)).mean()
+    assert (out.labels.numpy() == (image[..., 0] > 0)).mean() > 0.99
 
 
 def test_large_images_are_noted_once(monkeypatch):
