@@ -159,7 +159,7 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     def running(sub):
-        sub.add_argument("--mode", help=f"{', '.join(MODES)} (default: {MODES[0]})")
+        sub.add_argument("--mode", help=f"{', '.join(MODES)} (default: the preset's)")
         sub.add_argument("--out", type=Path, default=Path("out"), help="folder for masks and reports (default: out)")
 
     trial = command(demo, "segment a bundled page with the embedded models", preset="picturebook")

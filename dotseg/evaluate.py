@@ -42,11 +42,11 @@ WITHOUT_ATTENTION = {
 }
 # name -> changes of the configuration; all on the segmenter's own logits, with NMS and JBU
 WITH_ATTENTION = {
-    "one step": dict(mode="one_step"),
+    "one step": dict(mode="one_step", scale_f=60.0),  # spreading wants peaks, transport wants breadth
     "O.P., cost": dict(mode="path", reading="cost"),
     "O.P., potential": dict(mode="path", reading="potential"),
-    "M.V.": dict(mode="velocity"),
-    "O.P. + M.V.": dict(mode="fused"),
+    "M.V.": dict(mode="velocity", scale_f=60.0),
+    "O.P. + M.V.": dict(mode="fused", scale_f=60.0),
 }
 BASELINE = ("raw, JBU", "-")  # what every other row is compared with
 

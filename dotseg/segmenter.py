@@ -239,7 +239,7 @@ def _picturebook(device):
 
     mark = lambda name: hashlib.sha256((WEIGHTS / f"{name}.safetensors").read_bytes()).hexdigest()[:8]
     models = {"logits": f"miniature CLIP {mark('clip')}", "attention": f"miniature diffusion model {mark('unet')} {mark('vae')}"}
-    return Segmenter(*load_miniature(device), config=DiscrepancyConfig(mode="path", threshold=0.5, scale=60.0), models=models)
+    return Segmenter(*load_miniature(device), config=DiscrepancyConfig(mode="path", reading="cost", eps=0.05, threshold=0.5, scale=12.0), models=models)
 
 
 PRESETS = {"picturebook": Preset("the embedded miniature CLIP and diffusion model, for pages of the picture book; nothing to download", _picturebook)}

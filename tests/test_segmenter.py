@@ -638,11 +638,11 @@ def test_eighty_megapixels_in_bounded_memory(tmp_path):
     "names, message",
     [
         ([], "at least one name"),
-        (["sky", ""], "none of them empty"),
-        (["sky", " \t"], "none of them empty"),
-        (["sky", None], "none of them empty"),
+        (["sky", ""], "none .*empty"),
+        (["sky", " \t"], "none .*empty"),
+        (["sky", None], "none .*empty"),
         (["sky", "grass", " sky"], "sky given more than once"),
-        ("sky, grass", "got one string"),
+        ("sky, grass", "expected a list of names"),
         (["sky", "zebra"], "does not know"),
     ],
 )
