@@ -56,7 +56,7 @@ def measure_methods(
     scenes: Sequence[Scene],  # images with their masks
 ) -> dict[tuple[str, str], Tensor]:  # (method, attention) -> (m, k, k) int64, the confusion matrix of each scene
     "Run every method with every attention over the scenes, all class names offered."
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
     source = segmenter.logit_source
     sources = {kind: ClipLogits(source.model, source.prompts.tokenize, kind, source.residual, source.side) for kind in ("origin", "kk_mean")}
