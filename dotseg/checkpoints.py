@@ -69,7 +69,7 @@ def _download(name, checkpoint, folder=None):  # says what it will cost, then fe
     snapshot_download(name, allow_patterns=files, cache_dir=folder)
     found = _cached(name, files, folder)
     if found is None:
-        raise FileNotFoundError(f"has not all of {', '.join(files)}")
+        raise RuntimeError(f"has not all of {', '.join(files)}")
     return found
 
 
@@ -80,9 +80,6 @@ def find_checkpoint(
     cache: str | os.PathLike | None = None,  # the hub's cache; its own default folder if left out
 ) -> Found:
     "A local copy, downloaded if there is none; `CheckpointError` says what was tried, why it failed, and what to do."
-    import httpx
-    from huggingface_hub.utils import HfHubHTTPError
-
     given = given or os.environ.get(checkpoint.variable) or None
     if given and Path(given).expanduser().exists():
         return Found(Path(given).expanduser(), str(given))
@@ -92,17 +89,18 @@ def find_checkpoint(
     for name in ids:
         if found := _cached(name, checkpoint.files, cache):
             return found
-    tried = {}
+    tried: dict[str, str] = {}
     for name in ids if download else ():
         try:
             return _download(name, checkpoint, cache)
-        except (HfHubHTTPError, httpx.HTTPError, ConnectionError, FileNotFoundError) as error:
-            tried[name] = error
-        except OSError as error:  # the hub library's offline errors have no number; those of a disk have, and are no reason to try a mirror
-            if error.errno is not None:
+        except CheckpointError:
+            raise
+        except Exception as error:  # of the hub library or of its changing network libraries: a reason to try the next
+            if isinstance(error, OSError) and error.errno is not None:  # but not a disk's, which has a number
                 raise
-            tried[name] = error
-    reasons = [f"{name}: {str(error).strip().splitlines()[0]}" for name, error in tried.items()] or [f"not in the hub's cache: {', '.join(ids)}"]
+            reason, *_ = str(error).strip().splitlines() or ["no reason given"]
+            tried[name] = f"{name}: {type(error).__name__}: {reason}"
+    reasons = list(tried.values()) or [f"not in the hub's cache: {', '.join(ids)}"]
     raise CheckpointError(
         f"{checkpoint.model} cannot be had.\n  " + "\n  ".join(reasons) + f"\nIts files ({', '.join(checkpoint.files)}; about {checkpoint.gigabytes:g} GB) "
         f"can be put anywhere on this machine: give the folder, or set {checkpoint.variable} to it, or to the id of another copy.\n"

@@ -13,10 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .attention import AttentionSource
 from .clip import ClipAttention, ClipLogits
 from .core import to_tokens
 from .metrics import bootstrap_difference, confusion_matrix, mean_iou
-from .picturebook import CLASSES, STUFF, Scene
+from .picturebook import CLASSES, STUFF, PictureBook, Scene
+from .presets import SPREADING
 from .refine import refine
 from .segmenter import Segmenter
 
@@ -32,7 +34,7 @@ def oracle_attention(
 
 # %% ../nbs/32_evaluate.ipynb #d32f182c
 # name -> (attention in CLIP's last block, None for the segmenter's own; changes of the configuration)
-WITHOUT_ATTENTION = {
+WITHOUT_ATTENTION: dict[str, tuple[str | None, dict]] = {
     "raw, as trained": ("origin", dict(mode="logits", jbu=False)),
     "raw, k-k mean": ("kk_mean", dict(mode="logits", jbu=False)),
     "raw, JBU": (None, dict(mode="logits")),
@@ -41,34 +43,36 @@ WITHOUT_ATTENTION = {
     "KL, NMS, JBU": (None, dict(mode="kl")),
 }
 # name -> changes of the configuration; all on the segmenter's own logits, with NMS and JBU
-WITH_ATTENTION = {
-    "one step": dict(mode="one_step", scale_f=60.0),  # spreading wants peaks, transport wants breadth
+WITH_ATTENTION: dict[str, dict] = {
+    "one step": dict(mode="one_step", **SPREADING),
     "O.P., cost": dict(mode="path", reading="cost"),
     "O.P., potential": dict(mode="path", reading="potential"),
-    "M.V.": dict(mode="velocity", scale_f=60.0),
-    "O.P. + M.V.": dict(mode="fused", scale_f=60.0),
+    "M.V.": dict(mode="velocity", **SPREADING),
+    "O.P. + M.V.": dict(mode="fused", **SPREADING),
 }
 BASELINE = ("raw, JBU", "-")  # what every other row is compared with
 
 # %% ../nbs/32_evaluate.ipynb #a4b46d80
 def measure_methods(
     segmenter: Segmenter,  # whose logit source is a `ClipLogits`
-    scenes: Sequence[Scene],  # images with their masks
+    scenes: Sequence[Scene] | PictureBook,  # images with their masks
 ) -> dict[tuple[str, str], Tensor]:  # (method, attention) -> (m, k, k) int64, the confusion matrix of each scene
     "Run every method with every attention over the scenes, all class names offered."
     from tqdm import tqdm
 
     source = segmenter.logit_source
-    sources = {kind: ClipLogits(source.model, source.prompts.tokenize, kind, source.residual, source.side) for kind in ("origin", "kk_mean")}
+    if not isinstance(source, ClipLogits):
+        raise ValueError(f"segmenter: its logits come from {type(source).__name__}, expected a ClipLogits, whose last attention is exchanged")
+    sources: dict[str | None, ClipLogits] = {kind: ClipLogits(source.model, source.prompts.tokenize, kind, source.residual, source.side) for kind in ("origin", "kk_mean")}
     sources[None] = source
-    attentions = {"UNet": segmenter.attention_source, "CLIP": ClipAttention(source.model, side=source.side)}
-    counts = {}
+    attentions: dict[str, AttentionSource] = {"UNet": segmenter.attention_source, "CLIP": ClipAttention(source.model, side=source.side)}
+    counts: dict[tuple[str, str], list[Tensor]] = {}
     for scene in tqdm(scenes, desc="scenes", unit="scene", disable=None):
         image, truth = torch.tensor(scene.image).permute(2, 0, 1).float() / 255, torch.tensor(scene.labels)
         logits = {kind: f(image[None], CLASSES)[0] for kind, f in sources.items()}
-        grid = tuple(logits[None].shape[-2:])
-        joined = {name: f(image[None], grid)[0] for name, f in attentions.items()} | {"oracle": oracle_attention(truth, grid)}
-        runs = {(method, "-"): (logits[kind], None, changes) for method, (kind, changes) in WITHOUT_ATTENTION.items()}
+        h, w = logits[None].shape[-2:]
+        joined = {name: f(image[None], (h, w))[0] for name, f in attentions.items()} | {"oracle": oracle_attention(truth, (h, w))}
+        runs: dict[tuple[str, str], tuple[Tensor, Tensor | None, dict]] = {(method, "-"): (logits[kind], None, changes) for method, (kind, changes) in WITHOUT_ATTENTION.items()}
         runs |= {(m, a): (logits[None], joined[a], changes) for m, changes in WITH_ATTENTION.items() for a in joined}
         for key, (s, attention, changes) in runs.items():
             found = refine(s, attention, image, replace(segmenter.config, **changes))
@@ -88,7 +92,8 @@ def summarise(
         total = each.sum(0)
         values = [mean_iou(total), mean_iou(total, stuff), mean_iou(total, things), *bootstrap_difference(each, counts[baseline])]
         names = ("miou", "stuff", "things", "difference", "low", "high")
-        rows.append({"method": method, "attention": attention} | {n: 100 * float(v) for n, v in zip(names, values)})
+        row: dict = {"method": method, "attention": attention}
+        rows.append(row | {n: 100 * float(v) for n, v in zip(names, values)})
     return rows
 
 

@@ -95,8 +95,8 @@ def load_image(
     "Whatever people call an image, upright and as RGB; `ImageError` says what is wrong with it."
     if isinstance(source, Tensor):
         x = source.detach().cpu()
-        x = (x.float() if x.is_floating_point() else x).numpy()
-        return from_numbers(x.transpose(1, 2, 0) if x.ndim == 3 else x)
+        numbers = (x.float() if x.is_floating_point() else x).numpy()
+        return from_numbers(numbers.transpose(1, 2, 0) if numbers.ndim == 3 else numbers)
     if isinstance(source, np.ndarray):
         return from_numbers(source)
     if isinstance(source, (str, os.PathLike, Image.Image)):

@@ -118,10 +118,11 @@ def read_weights(
 # %% ../nbs/14_miniature.ipynb #909e3394
 def load_miniature(
     device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
 ) -> tuple[ClipLogits, DiffusionAttention]:
     "The embedded logit source and attention source, through the classes that serve the large models."
     tokenize = MiniatureTokenizer()
-    clip, vae, unet = (read_weights(build(), name).to(device) for build, name in ((build_clip, "clip"), (build_vae, "vae"), (build_unet, "unet")))
+    clip, vae, unet = (nn.Module.to(read_weights(build(), name), device, dtype) for build, name in ((build_clip, "clip"), (build_vae, "vae"), (build_unet, "unet")))
     vae.register_to_config(scaling_factor=json.loads((WEIGHTS / "card.json").read_text())["scaling_factor"])
     with torch.no_grad():
         prompt = text_tokens(clip, tokenize([""]).to(device))

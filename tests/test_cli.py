@@ -16,8 +16,8 @@ from PIL import Image
 from dotseg import __version__, cli
 from dotseg.cli import find_images, is_done, main
 from dotseg.picturebook import CLASSES, draw_scene
+from dotseg.presets import PRESETS, Preset
 from dotseg.refine import DiscrepancyConfig
-from dotseg.segmenter import PRESETS, Preset, Segmenter
 
 SCRIPT = Path(sys.executable).parent / ("dotseg.exe" if os.name == "nt" else "dotseg")
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
@@ -36,7 +36,7 @@ def itself(images, grid):
 def home(tmp_path, monkeypatch):
     "An empty working folder, and a preset that needs no models."
     monkeypatch.chdir(tmp_path)
-    preset = Preset("a stand-in", lambda device: Segmenter(levels, itself, DiscrepancyConfig(jbu=False), {"logits": "levels"}))
+    preset = Preset("a stand-in", {}, lambda: (levels, itself), DiscrepancyConfig(jbu=False))
     monkeypatch.setitem(PRESETS, "fake", preset)
     return tmp_path
 
@@ -90,7 +90,7 @@ def test_interrupted_and_taken_up_again(home):
     for i in (0, 2):
         Image.fromarray(draw_scene(i).image).save(names[i])
     os.mkfifo("b.png")  # reading it waits for a writer: the run stands still here, however fast the machine
-    words = ["segment", *names, "--classes", ",".join(CLASSES), "--batch-size", "1", "--overlay"]
+    words = ["segment", *names, "--classes", ",".join(CLASSES), "--preset", "picturebook", "--batch-size", "1", "--overlay"]
     process = subprocess.Popen(
         [SCRIPT, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in a shell's background job
@@ -310,10 +310,29 @@ def test_notes_are_short_and_the_hook_is_put_back(home, capsys, monkeypatch):
 def test_presets(home, capsys):
     assert main(["presets"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == list(PRESETS)
+    assert [line.split()[0] for line in lines if line[0] != " "] == list(PRESETS)
+    assert "  diffusion: Stable Diffusion 2" in "\n".join(lines) and "$DOTSEG_SD2" in "\n".join(lines)
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["segment"], ["evaluate"], ["presets"]])
+def test_a_checkpoint_is_a_part_and_a_path(home, capsys):
+    draw("a.png")
+    for word, message in (("clip", "expected PART=PATH"), ("clip=", "expected PART=PATH"), ("nose=a", "no part nose"), ("clip=a b", "a b: no such file or folder")):
+        assert main(["segment", "a.png", "--classes", "sky", "--preset", "clip-b16", "--checkpoint", word]) == 2
+        assert message in capsys.readouterr().err
+    assert not Path("out").exists() or not files("out")
+
+
+def test_profile(capsys):
+    assert main(["profile", "--preset", "picturebook", "--size", "128", "--names", "3"]) == 0
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in capsys.readouterr().out.splitlines()]
+    table = {row[0]: row[1:] for row in rows}
+    assert {"logits", "attention: autoencoder", "attention: UNet", "discrepancy: O.P.", "discrepancy: M.V.", "upsampling"} < set(table)
+    assert all(float(table[stage][0].split()[0]) > 0 for stage in ("logits", "attention: autoencoder", "attention: UNet"))
+    assert all(float(row[2].split()[0]) > 0 for row in rows[2:])
+    assert main(["profile", "--preset", "none"]) == 2 and main(["profile", "--preset", "picturebook", "--size", "0"]) == 2
+
+
+@pytest.mark.parametrize("command", [[], ["demo"], ["segment"], ["evaluate"], ["profile"], ["presets"]])
 def test_help(capsys, command):
     with pytest.raises(SystemExit) as end:
         main([*command, "--help"])

@@ -10,20 +10,23 @@ import dotseg
 
 PACKAGE = Path(dotseg.__file__).parent
 CORE = ("core", "sinkhorn", "logits", "attention", "path", "velocity", "jbu", "refine")
-HEAVY = {"open_clip", "diffusers", "transformers", "matplotlib", "colorcet", "torchvision", "safetensors"}  # inside functions only
+HEAVY = {"open_clip", "diffusers", "transformers", "matplotlib", "colorcet", "torchvision", "safetensors", "huggingface_hub"}  # inside functions only
 # A module imports only from those above it, and of other libraries only what stands beside it.
 LAYERS = {
     **{name: {"torch"} for name in CORE},
     "plot": {"torch", "numpy", "matplotlib", "colorcet"},
     "picturebook": {"numpy", "PIL"},
     "images": {"torch", "numpy", "PIL"},
+    "checkpoints": {"torch", "huggingface_hub"},
     "clip": {"torch", "open_clip"},
     "diffusion": {"torch", "diffusers", "transformers"},
     "dino": {"torch", "transformers"},
     "miniature": {"torch", "open_clip", "diffusers", "safetensors"},
     "training": {"torch", "numpy", "open_clip", "diffusers", "safetensors", "tqdm"},
+    "presets": {"torch", "open_clip", "diffusers", "transformers"},
     "segmenter": {"torch", "numpy", "PIL"},
     "metrics": {"torch"},
+    "profile": {"torch"},
     "datasets": {"numpy", "PIL"},
     "evaluate": {"torch", "tqdm"},
     "cli": {"PIL", "tqdm"},

@@ -16,11 +16,13 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from dotseg import segmenter as module
+from dotseg.checkpoints import Checkpoint, CheckpointError
 from dotseg.images import ImageError, from_numbers, label_picture, load_image, to_rgb, write_whole
 from dotseg.picturebook import CLASSES, draw_scene
 from dotseg.plot import class_colours
+from dotseg.presets import PRESETS, Part, Preset
 from dotseg.refine import MODES, DiscrepancyConfig
-from dotseg.segmenter import PRESETS, Preset, Segmenter, working_size
+from dotseg.segmenter import Segmenter, working_size
 
 RNG = np.random.default_rng(0)
 BYTES = RNG.integers(0, 256, (12, 18, 3), dtype=np.uint8)
@@ -666,25 +668,51 @@ def test_encode_gives_what_the_method_takes(miniature):
 
 
 def test_presets_say_what_is_wrong_before_they_load(monkeypatch):
-    def never(device):
+    def never():
         raise AssertionError("built")
 
-    monkeypatch.setitem(PRESETS, "never", Preset("", never))
+    monkeypatch.setitem(PRESETS, "never", Preset("", {}, never))
     for options, message in (
-        ({"name": "none"}, "preset: got 'none', expected one of picturebook, never"),
+        ({"name": "none"}, "preset: got 'none', expected one of clip-b16-dinov2-reg, .*, never"),
         ({"mode": "fast"}, "mode: got 'fast'"),
         ({"speed": 1}, "speed: no such setting"),
         ({"device": "abacus"}, "device: got 'abacus'"),
         ({"device": "cuda:99"}, "device: got 'cuda:99'"),
+        ({"dtype": "int8"}, "dtype: got 'int8', expected float32"),
+        ({"dtype": torch.float64}, "dtype: got torch.float64"),
+        ({"checkpoints": {"clip": "a.pt"}}, "checkpoints: no part clip"),
     ):
         with pytest.raises(ValueError, match=message):
             Segmenter.from_preset(**({"name": "never"} | options))
 
 
 def test_presets_keep_their_configuration_where_nothing_is_changed(monkeypatch):
-    monkeypatch.setitem(PRESETS, "mine", Preset("", lambda device: fake(scale=7.0, tau=0.5)))
-    config = Segmenter.from_preset("mine", mode="path", eps=0.2).config
-    assert config == DiscrepancyConfig(scale=7.0, tau=0.5, mode="path", eps=0.2)
+    mine = Preset("", {}, lambda: (Levels(), Itself()), DiscrepancyConfig(scale=7.0, tau=0.5), {"kl": {"scale_f": 3.0}})
+    monkeypatch.setitem(PRESETS, "mine", mine)
+    segmenter = Segmenter.from_preset("mine", mode="path", eps=0.2, device="cpu")
+    assert segmenter.config == DiscrepancyConfig(scale=7.0, tau=0.5, mode="path", eps=0.2)
+    assert segmenter.models == {"preset": "mine", "dtype": "float32"}
+    assert Segmenter.from_preset("mine", mode="kl").config == DiscrepancyConfig(scale=7.0, tau=0.5, mode="kl", scale_f=3.0)
+    assert Segmenter.from_preset("mine", mode="kl", scale_f=4.0).config.scale_f == 4
+
+
+def test_a_preset_is_made_of_its_parts(monkeypatch, tmp_path):
+    def load(path, device, dtype):
+        seen.append((path, device, dtype))
+        return Levels()
+
+    seen = []
+    parts = {"eye": Part(Checkpoint("Eye", ("nobody/eye",), ("eye.bin",), "DOTSEG_EYE", 0.5), load, None), "own": Part(None, load, None)}
+    mine = Preset("", parts, lambda eye, own: (eye, Itself()))
+    monkeypatch.setitem(PRESETS, "mine", mine)
+    assert mine.gigabytes == 0.5
+    (tmp_path / "eye.bin").touch()
+    made = Segmenter.from_preset("mine", "cpu", "bfloat16", {"eye": tmp_path}).models
+    assert made.pop("own").startswith("clip ") and made == {"preset": "mine", "eye": str(tmp_path), "dtype": "bfloat16"}
+    assert seen == [(tmp_path, "cpu", torch.bfloat16), (None, "cpu", torch.bfloat16)]
+    with pytest.raises(CheckpointError, match="(?s)Eye cannot be had.*DOTSEG_EYE.*picturebook"):
+        Segmenter.from_preset("mine", download=False)
+    assert len(seen) == 2
 
 
 def test_sources_of_the_wrong_shape_are_found_out():
