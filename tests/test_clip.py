@@ -1,4 +1,4 @@
-"Prompts, the vision tower and dense logits, on small CLIPs of several shapes with random weights."
+"The vision tower, dense logits and attention, on small CLIPs of several shapes with random weights."
 import math
 
 import pytest
@@ -10,8 +10,9 @@ from open_clip import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD, get_tokenizer
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg, convert_weights_to_lp
 from torch.testing import assert_close
 
-from dotseg.clip import LAST_ATTENTION, ClipAttention, ClipLogits, PromptEncoder, VisionTower, affinity, check_classes, fit_grid, heads, last_block, resize_images
+from dotseg.clip import LAST_ATTENTION, ClipAttention, ClipLogits, VisionTower, fit_grid, last_block, resize_images, self_attention
 from dotseg.miniature import MiniatureTokenizer, build_clip
+from dotseg.prompts import PromptEncoder
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 VISIONS = {
@@ -39,88 +40,6 @@ def pictures(*shape, seed=1):
 
 def hooks_of(module):
     return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in module.modules())
-
-
-# names
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=6))
-def test_check_classes_strips_and_is_idempotent(names):
-    wanted = [name.strip() for name in names]
-    if len(set(wanted)) < len(wanted):
-        with pytest.raises(ValueError, match="given more than once"):
-            check_classes(names)
-    else:
-        assert check_classes(check_classes(names)) == wanted
-        assert check_classes(tuple(names)) == check_classes(iter(names)) == wanted
-
-
-@pytest.mark.parametrize("wrong", ["sky", "sky, tree", "", None, 3, [], ["sky", ""], ["sky", None], ["sky", 3], [" "], ["sky", " sky"]])
-def test_check_classes_refuses(wrong):
-    with pytest.raises(ValueError, match="classes: "):
-        check_classes(wrong)
-
-
-def test_prompts_are_the_unit_mean_of_unit_vectors():
-    model, templates = tiny(), [lambda c: f"a {c}.", lambda c: f"the {c} of my dreams"]
-    rows = PromptEncoder(model, TOKENIZE, templates)(CLASSES)
-    for name, row in zip(CLASSES, rows):
-        each = torch.stack([F.normalize(model.encode_text(TOKENIZE([t(name)]))[0], dim=0) for t in templates])
-        assert_close(row, F.normalize(each.mean(0), dim=0), atol=1e-6, rtol=0)
-    assert rows.dtype == torch.float32 and rows.shape == (3, 8)
-    assert_close(rows.norm(dim=1), torch.ones(3))
-
-
-def test_prompts_are_80_and_encoded_once():
-    model, seen = tiny(), []
-    encode = PromptEncoder(model, TOKENIZE)
-    model.transformer.register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))
-    first = encode(["sky", "tree"])
-    assert seen == [80, 80]
-    assert torch.equal(encode(["tree", " sky"]), first.flip(0)) and seen == [80, 80]
-    encode(["sky", "fish"])
-    assert seen == [80] * 3
-    assert not first.requires_grad
-
-
-@pytest.mark.parametrize("context", [16, 32, 77])
-def test_prompts_too_long_are_refused_to_the_token(context):
-    def tokenize(texts, context_length=context):
-        return TOKENIZE(texts, context_length)
-
-    encode = PromptEncoder(tiny(context=context), tokenize, [lambda c: c])
-    assert encode([" ".join(["tree"] * (context - 2))]).shape == (1, 8)  # and the two marks of beginning and end
-    for words in (context - 1, context, 3 * context):
-        with pytest.raises(ValueError, match=f"longer than the {context} tokens that the model reads; use a shorter name"):
-            encode(["tree", " ".join(["tree"] * words)])
-
-
-@pytest.mark.parametrize("pad", [0, 9])
-def test_prompts_too_long_are_refused_whatever_the_padding(pad):
-    def tokenize(texts, context_length=6):  # pads with 0 or, as some do, with the end token
-        rows = [[1] + [2 + len(word) for word in text.split()][: context_length - 2] + [9] for text in texts]
-        return torch.tensor([row + [pad] * (context_length - len(row)) for row in rows])
-
-    encode = PromptEncoder(tiny(), tokenize, [lambda c: c])
-    assert encode.tokens("a b c d").shape == (1, 6)
-    with pytest.raises(ValueError, match="longer than the 6 tokens"):
-        encode.tokens("a b c d e")
-
-
-def test_no_templates():
-    with pytest.raises(ValueError, match="templates: got none"):
-        PromptEncoder(tiny(), TOKENIZE, [])
-
-
-def test_the_miniature_refuses_words_by_name():
-    encode = PromptEncoder(build_clip().eval(), MiniatureTokenizer())
-    assert encode(["sky", "ball"]).shape == (2, 128)
-    with pytest.raises(ValueError, match=r"the miniature does not know \['giraffe'\]"):
-        encode(["sky", "giraffe"])
-    with pytest.raises(ValueError, match="longer than the 32 tokens"):
-        encode([" and ".join(["sky"] * 16)])
-    assert list(encode.known) == ["sky", "ball"]
 
 
 # images
@@ -188,8 +107,7 @@ def test_as_trained_it_is_the_stock_model(vision, device):
     for ours, theirs in zip([*inputs[1:], output], every):
         assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
     for block, x, want in zip(tower.blocks, inputs, every):
-        queries, keys, _ = heads(block, x)
-        assert_close(last_block(block, x, affinity(queries, keys)), want, atol=1e-5, rtol=1e-5)
+        assert_close(last_block(block, x, self_attention(block, x, "qk")), want, atol=1e-5, rtol=1e-5)
     if vision != "mean pool":
         assert_close(tower.project(output)[:, 0], model.encode_image(prepared, normalize=True), atol=1e-5, rtol=0)
     logits = ClipLogits(model, TOKENIZE, "origin", side=side)(images, CLASSES)
@@ -336,6 +254,28 @@ def test_logits_are_cosines_and_images_independent(kind, residual, device):
     assert_close(source(images.double(), CLASSES), together, atol=1e-5, rtol=0)
     assert_close(source(images, CLASSES[::-1]), together.flip(1))
     assert not together.requires_grad
+
+
+@pytest.mark.parametrize("kind", LAST_ATTENTION)
+def test_a_class_is_the_best_of_its_names(kind):
+    source = ClipLogits(tiny(), TOKENIZE, kind)
+    images = pictures(2, 3, 30, 60)
+    sky, house, tree = source(images, CLASSES).unbind(1)
+    both = source(images, (c for c in ["tree | sky", "a house"]))
+    assert_close(both, torch.stack([torch.maximum(tree, sky), house], 1), atol=1e-6, rtol=0)
+    with pytest.raises(ValueError, match="classes: sky given more than once"):
+        source(images, ["tree|sky", "sky|heaven"])
+
+
+def test_the_default_side():
+    def native(size):
+        return CLIP(8, CLIPVisionCfg(layers=1, width=32, head_width=16, patch_size=14, image_size=size), CLIPTextCfg(vocab_size=9, width=16, heads=2, layers=1))
+
+    for size, side, grid in ((210, 210, 15), (224, 512, 37), (336, 512, 37)):
+        source = ClipLogits(native(size), TOKENIZE)
+        assert source.side == side
+        assert source.tower(pictures(1, 3, 20, 20))[2] == (grid, grid)  # 512 is no multiple of 14: 518 pixels
+        assert ClipAttention(source.model)(pictures(1, 3, 20, 20), (3, 3)).shape == (1, 9, 9)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 500), (500, 7), (24, 25)])

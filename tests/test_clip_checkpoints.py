@@ -1,0 +1,368 @@
+"CLIPs from files: the formats that people have, what is wrong with others, and the full-size ViT-B/16 against the stock model."
+import json
+import logging
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+import torch.nn.functional as F
+from open_clip.transformer import QuickGELU
+from real_formats import write_clip
+from safetensors.torch import load_file, save_file
+from test_clip import by_loops, pictures
+from torch.testing import assert_close
+
+from dotseg.checkpoints import CheckpointError, find_checkpoint
+from dotseg.clip import CLIP_B16, CLIP_L14, ClipAttention, ClipLogits, VisionTower, _architecture, _tensors, last_block, load_clip, resize_images
+
+SMALL = dict(embed_dim=16, vision_cfg=dict(image_size=32, layers=2, width=32, head_width=16, patch_size=8), text_cfg=dict(width=16, heads=2, layers=1))
+
+
+def activation(model):
+    return type(model.visual.transformer.resblocks[-1].mlp.gelu), type(model.transformer.resblocks[-1].mlp.gelu)
+
+
+QUICK, PLAIN = (QuickGELU, QuickGELU), (torch.nn.GELU, torch.nn.GELU)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_clip(tmp_path / "clip", "ViT-B-16", **SMALL)
+
+
+def describe(folder, **changes):  # edits the folder's description
+    path = folder / "open_clip_config.json"
+    config = json.loads(path.read_text())
+    for key, value in changes.items():
+        config["model_cfg"][key] = config["model_cfg"][key] | value if isinstance(value, dict) else value
+    path.write_text(json.dumps(config))
+
+
+# what is read
+
+
+def test_a_folder_is_read_as_open_clip_reads_it(folder):
+    stock = open_clip.create_model(f"local-dir:{folder}").eval().requires_grad_(False)
+    model, tokenize = load_clip(folder)
+    assert not model.training and not any(p.requires_grad for p in model.parameters())
+    tokens = tokenize(["a house", "a tree by the sea"])
+    assert torch.equal(tokens, open_clip.get_tokenizer("ViT-B-16")(["a house", "a tree by the sea"]))
+    images = pictures(2, 3, 32, 32)
+    assert torch.equal(model.encode_text(tokens), stock.encode_text(tokens))
+    assert torch.equal(model.encode_image(images), stock.encode_image(images))
+    assert torch.equal(model.attn_mask, stock.attn_mask)
+    assert ClipLogits(model, tokenize)(images, ["sky", "tree|bush"]).shape == (2, 2, 4, 4)
+
+
+def test_the_name_does_not_matter_where_the_folder_says_all(folder):
+    assert load_clip(folder, "whatever")[0].visual.image_size == (32, 32)
+
+
+def test_normalisation_of_the_folder(folder):
+    path = folder / "open_clip_config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"preprocess_cfg": {"mean": [0.5, 0.4, 0.3], "std": [0.5, 0.6, 0.7]}}))
+    tower = VisionTower(load_clip(folder)[0])
+    assert_close(tower.mean.flatten(), torch.tensor([0.5, 0.4, 0.3]))
+    assert_close(tower.std.flatten(), torch.tensor([0.5, 0.6, 0.7]))
+    path.write_text(json.dumps({"model_cfg": config["model_cfg"]}))
+    assert_close(VisionTower(load_clip(folder)[0]).mean.flatten(), torch.tensor(open_clip.OPENAI_DATASET_MEAN))
+
+
+def test_the_activation_is_that_of_the_folder_or_of_openai(folder, tmp_path):
+    assert activation(load_clip(folder)[0]) == PLAIN
+    assert activation(load_clip(folder, "ViT-B-16-quickgelu")[0]) == PLAIN  # the folder knows better
+    describe(folder, quick_gelu=True)
+    assert activation(load_clip(folder)[0]) == QUICK
+    describe(folder, quick_gelu=False)
+    write_clip(tmp_path / "openai.pt", "ViT-B-16", **SMALL)
+    openai = torch.load(tmp_path / "openai.pt", weights_only=True)
+    assert "input_resolution" in openai and openai["visual.proj"].dtype == torch.float16
+    save_file(openai, folder / "open_clip_model.safetensors")
+    assert activation(load_clip(folder)[0]) == QUICK
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_state_dicts_of_trainers(folder, nested, tmp_path):
+    state = load_file(folder / "open_clip_model.safetensors")
+    want = load_clip(folder)[0].state_dict()
+    (folder / "open_clip_model.safetensors").unlink()
+    saved = {f"module.{key}": x for key, x in state.items()}
+    torch.save({"epoch": 3, "name": "mine", "state_dict": saved} if nested else saved, tmp_path / "epoch.pt")
+    got = _tensors(tmp_path / "epoch.pt")
+    assert got.keys() == want.keys() and all(torch.equal(got[key], want[key]) for key in want)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_precision(folder, dtype):
+    model, tokenize = load_clip(folder, dtype=dtype)
+    assert {p.dtype for p in model.parameters()} == {dtype}
+    logits = ClipLogits(model, tokenize)(pictures(1, 3, 32, 40), ["sky", "tree"])
+    assert_close(logits, ClipLogits(*load_clip(folder))(pictures(1, 3, 32, 40), ["sky", "tree"]), atol=0.05, rtol=0)
+
+
+def test_checkpoints_are_found_as_folders_and_by_their_variables(folder, monkeypatch, tmp_path):
+    for checkpoint, variable in ((CLIP_B16, "DOTSEG_CLIP_B16"), (CLIP_L14, "DOTSEG_CLIP_L14")):
+        assert "openai" in checkpoint.ids[0] and checkpoint.variable == variable
+        monkeypatch.setenv(variable, str(folder))
+        load_clip(find_checkpoint(checkpoint, download=False).path)
+        monkeypatch.delenv(variable)
+        with pytest.raises(CheckpointError, match=rf"(?s){checkpoint.model} cannot be had.*open_clip_model\.safetensors.*{variable}"):
+            find_checkpoint(checkpoint, download=False, cache=tmp_path / "cache")
+
+
+def test_the_ids_are_those_of_open_clip():
+    for checkpoint, name in ((CLIP_B16, "ViT-B-16"), (CLIP_L14, "ViT-L-14")):
+        tag = open_clip.get_pretrained_cfg(name, "openai")
+        assert tag["quick_gelu"] and tag["hf_hub"].rstrip("/") == checkpoint.ids[0]
+
+
+# what is refused
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("ViT-B/16", "name: got 'ViT-B/16', expected a model of open_clip, such as ViT-B-16"),
+        ("", "name: got ''"),
+        ("hf-hub:timm/ViT-B-16-SigLIP", "name: got 'hf-hub"),  # no look at the network
+        ("local-dir:/tmp", "name: got 'local-dir"),
+        ("ViT-B-16-SigLIP", "ViT-B-16-SigLIP: its vision tower is timm's; use a CLIP with a plain ViT"),
+        ("ViT-SO400M-14-SigLIP-384", "its vision tower is timm's"),
+        ("EVA02-B-16", "its vision tower is timm's"),
+        ("convnext_base", "its vision tower is timm's"),
+        ("RN50", "its vision tower is no plain ViT"),
+        ("coca_ViT-B-32", "its vision tower is no plain ViT"),
+        ("xlm-roberta-base-ViT-B-32", "its text tower or tokenizer is not CLIP's own"),
+        ("ViT-L-14-CLIPA", "its text tower or tokenizer is not CLIP's own"),
+    ],
+)
+def test_other_models_are_refused_before_anything_is_read(name, message, tmp_path):
+    with pytest.raises(CheckpointError, match=message):
+        load_clip(tmp_path / "not looked at.safetensors", name)
+
+
+def test_a_folder_of_another_model_is_refused(folder):
+    describe(folder, vision_cfg={"timm_model_name": "vit_base_patch16_siglip_224"})
+    with pytest.raises(CheckpointError, match=r"open_clip_config\.json: its vision tower is timm's"):
+        load_clip(folder)
+
+
+def test_every_other_name_of_open_clip_makes_a_model_that_is_taken():
+    taken = []
+    for name in open_clip.list_models():
+        try:
+            config, _ = _architecture(Path("nowhere"), name)
+        except CheckpointError:
+            continue
+        with torch.device("meta"):
+            VisionTower(open_clip.CLIP(**config))
+        taken.append(name)
+    assert {"ViT-B-16", "ViT-B-16-quickgelu", "ViT-L-14", "ViT-L-14-336-quickgelu", "ViT-H-14", "ViT-bigG-14"} <= set(taken)
+    assert not [name for name in taken if not name.startswith("ViT-")]
+
+
+class Code:
+    def __reduce__(self):
+        return os.system, ("touch ran",)
+
+
+def damaged(folder, how):  # -> the path to give
+    file = folder / "open_clip_model.safetensors"
+    if how == "truncated":
+        file.write_bytes(file.read_bytes()[:-5000])
+    elif how == "empty":
+        file.write_bytes(b"")
+    elif how == "text":
+        file.write_text("<html>not found</html>")
+    elif how == "no weights":
+        file.unlink()
+    elif how == "description cut":
+        (folder / "open_clip_config.json").write_text('{"model_cfg": {"embed')
+    elif how == "description of nothing":
+        (folder / "open_clip_config.json").write_text('{"model_cfg": {}}')
+    elif how == "another size":
+        write_clip(file, "ViT-B-16", **SMALL | {"embed_dim": 24})
+    elif how == "fewer blocks":
+        describe(folder, vision_cfg={"layers": 3})
+    elif how == "more blocks":
+        describe(folder, vision_cfg={"layers": 1})
+    else:
+        state, file = load_clip(folder)[0].state_dict(), folder / "model.pt"
+        if how == "no path":
+            return folder / "nowhere"
+        if how == "pickle":
+            file.write_bytes(pickle.dumps({"weight": Code()}, protocol=2))
+        if how == "pickle in a zip":
+            torch.save({"state_dict": state, "args": Code()}, file)
+        if how == "truncated zip":
+            torch.save(state, file)
+            file.write_bytes(file.read_bytes()[:-5000])
+        if how == "a list":
+            torch.save([1, 2], file)
+        if how == "another model":
+            torch.save({"weight": torch.zeros(3)}, file)
+        return file
+    return folder
+
+
+@pytest.mark.parametrize(
+    "how, message",
+    [
+        ("truncated", "damaged"),
+        ("empty", "damaged"),
+        ("text", "damaged"),
+        ("no weights", "not there, or not all of it"),
+        ("no path", "not there"),
+        ("description cut", "damaged"),
+        ("description of nothing", "damaged"),
+        ("another size", "of another model.*size mismatch"),
+        ("fewer blocks", "of another model.*Missing key"),
+        ("more blocks", "of another model.*Unexpected key"),
+        ("pickle", "holds code besides tensors"),
+        ("pickle in a zip", "holds code besides tensors"),
+        ("truncated zip", "damaged"),
+        ("a list", "no checkpoint"),
+        ("another model", "of another model"),
+    ],
+)
+def test_what_is_wrong_is_said(folder, how, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = damaged(folder, how)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_clip(path, "ViT-B-32")
+    assert str(path) in str(caught.value) and not (tmp_path / "ran").exists()
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning", "ignore:.torch.jit:DeprecationWarning")
+def test_a_torchscript_archive_is_refused_with_the_line_that_converts_it(folder, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    model, _ = load_clip(folder)
+    weights = {key: x.clone() for key, x in model.state_dict().items()}
+    model.register_buffer("input_resolution", torch.tensor(32))  # OpenAI's archives have this, and no mask
+    del model.attn_mask
+    traced = torch.jit.trace_module(model, {"encode_image": torch.zeros(1, 3, 32, 32)}, check_trace=False)
+    traced.save("ViT-B-16.pt")
+    with pytest.raises(CheckpointError, match="it is a TorchScript archive, which is a program, and none is ever run") as caught:
+        load_clip(tmp_path / "ViT-B-16.pt")
+    line = next(line for line in str(caught.value).splitlines() if "python -c" in line)
+    code = line.partition('"')[2].rpartition('"')[0]
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, cwd=tmp_path)
+    save_file({key: x.contiguous() for key, x in torch.load("clip.pt", weights_only=True).items()}, folder / "open_clip_model.safetensors")
+    again, _ = load_clip(folder)
+    assert activation(again) == QUICK
+    assert all(torch.equal(x, again.state_dict()[key]) for key, x in weights.items())
+
+
+# the real size
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    path = write_clip(tmp_path_factory.mktemp("real") / "b16.safetensors", "ViT-B-16-quickgelu")
+    yield path, load_clip(path)
+    path.unlink()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(224, 224), (384, 672)])
+def test_b16_as_trained_is_the_stock_model(real, size, caplog):
+    path, (model, tokenize) = real
+    with warnings.catch_warnings(), caplog.at_level(logging.WARNING):
+        warnings.simplefilter("error")
+        load_clip(path)
+    assert not caplog.records  # open_clip has nothing to complain of
+    stock = open_clip.create_model("ViT-B-16-quickgelu", pretrained=str(path), force_image_size=size).eval().requires_grad_(False)  # its own interpolation of positions
+    assert activation(model) == activation(stock) == QUICK
+    images = pictures(1, 3, *size)
+    source = ClipLogits(model, tokenize, "origin", side=round((size[0] * size[1]) ** 0.5))
+    assert resize_images(images, source.side, 16) is images
+    inputs, output, grid = source.tower(images, source.side)
+    assert grid == (size[0] // 16, size[1] // 16) == stock.visual.grid_size
+    ours = last_block(source.tower.blocks[-1], inputs[-1], source.last_attention(inputs))
+    prepared = (images - source.tower.mean) / source.tower.std
+    with torch.no_grad():
+        want = stock.visual.forward_intermediates(prepared, output_fmt="NLC")["image_intermediates"]
+        pooled = stock.encode_image(prepared, normalize=True)
+    for got, theirs in zip([*inputs[1:], output], want):
+        assert_close(got[:, 1:], theirs, atol=1e-5, rtol=1e-5)
+    assert_close(ours[:, 1:], want[-1], atol=1e-5, rtol=1e-5)
+    assert_close(source.tower.project(ours)[:, 0], pooled, atol=1e-5, rtol=0)
+    texts = torch.stack([F.normalize(stock.encode_text(tokenize([t("cat") for t in open_clip.OPENAI_IMAGENET_TEMPLATES])), dim=-1).mean(0)])
+    with torch.no_grad():
+        patches = F.normalize(stock.visual.ln_post(want[-1]) @ stock.visual.proj, dim=-1)
+    assert_close(source(images, ["cat"])[0, 0].flatten(), (patches @ F.normalize(texts, dim=-1).T).flatten(), atol=1e-5, rtol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["origin", "qq", "kk", "kk_mean"])
+def test_b16_attention_by_hand(real, kind):
+    model, tokenize = real[1]
+    source = ClipLogits(model, tokenize, kind, residual=False)
+    assert source.side == 512
+    inputs, _, grid = source.tower(pictures(1, 3, 384, 672), 512)
+    assert grid == (24, 42)
+    got = source.last_attention(inputs)[0]
+    want = by_loops(source.tower, inputs, kind)
+    want = want.mean((0, 1))[None] if kind == "kk_mean" else want[-1]
+    assert_close(got, want.float(), atol=1e-5, rtol=1e-5)
+    block, attn = source.tower.blocks[-1], source.tower.blocks[-1].attn
+    x = F.layer_norm(inputs[-1].double(), (768,), block.ln_1.weight.double(), block.ln_1.bias.double(), block.ln_1.eps)[0]
+    values = (x @ attn.in_proj_weight[1536:].double().T + attn.in_proj_bias[1536:].double()).unflatten(-1, (12, 64)).transpose(0, 1)
+    mixed = (want @ values).transpose(0, 1).flatten(1) @ attn.out_proj.weight.double().T + attn.out_proj.bias.double()
+    assert_close(last_block(block, inputs[-1], got[None], residual=False)[0], mixed.float(), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_b16_own_attention_by_hand(real):
+    source = ClipAttention(real[1][0], "kk")
+    images = pictures(1, 3, 384, 672)
+    inputs, _, grid = source.tower(images)
+    want = by_loops(source.tower, inputs, "kk").mean((0, 1))[1:, 1:]
+    assert_close(source(images, grid)[0], (want / want.sum(1, keepdim=True)).float(), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_b16_in_half_precision(real, dtype):
+    path, whole = real
+    images, classes = pictures(1, 3, 512, 512), ["cat", "dog|wolf"]
+    want = ClipLogits(*whole)(images, classes)
+    got = ClipLogits(*load_clip(path, dtype=dtype))(images, classes)
+    assert got.dtype == torch.float32 and got.shape == (1, 2, 32, 32)
+    print(f"{dtype}: logits off by at most {(got - want).abs().max():.4f}")
+    assert_close(got, want, atol=0.02, rtol=0)
+
+
+@pytest.mark.slow
+def test_openai_b16(tmp_path):
+    model, tokenize = load_clip(write_clip(tmp_path / "ViT-B-16-sd.pt", "ViT-B-16"), "ViT-B-16")  # not told of QuickGELU
+    assert activation(model) == QUICK
+    stock = open_clip.model.build_model_from_openai_state_dict(torch.load(tmp_path / "ViT-B-16-sd.pt", weights_only=True), cast_dtype=None).float().eval().requires_grad_(False)
+    tokens, images = tokenize(["a cat"]), pictures(1, 3, 224, 224)
+    with torch.no_grad():
+        assert_close(model.encode_text(tokens), stock.encode_text(tokens), atol=1e-5, rtol=1e-5)
+        assert_close(model.encode_image(images), stock.encode_image(images), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_l14_from_a_folder(tmp_path):
+    write_clip(tmp_path / "l14", "ViT-L-14-quickgelu")
+    model, tokenize = load_clip(tmp_path / "l14")
+    assert activation(model) == QUICK
+    logits = ClipLogits(model, tokenize)(pictures(1, 3, 300, 300), ["cat"])
+    assert logits.shape == (1, 1, 37, 37)  # 518 pixels: 512 is no multiple of 14
+    with pytest.raises(CheckpointError, match="of another model.*size mismatch"):
+        load_clip(tmp_path / "l14" / "open_clip_model.safetensors", "ViT-B-16")
+
+
+@pytest.mark.slow
+def test_b16_of_another_architecture(real):
+    with pytest.raises(CheckpointError, match="of another model"):
+        load_clip(real[0], "ViT-L-14")
