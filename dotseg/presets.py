@@ -79,10 +79,11 @@ def _fingerprint():  # of the embedded weights
 
 # %% ../nbs/16_presets.ipynb #56568d61
 def _untrained_clip(name, device, dtype):
-    import open_clip
+    from open_clip import CLIP, get_model_config, get_tokenizer
 
-    model = open_clip.create_model(name)
-    return model.requires_grad_(False).to(device, dtype), open_clip.get_tokenizer(name)
+    with torch.device(device):
+        model = CLIP(**get_model_config(name))
+    return model.requires_grad_(False).to(dtype), get_tokenizer(name)
 
 
 def _untrained_diffusion(device, dtype):
