@@ -17,7 +17,7 @@ DINO_CONFIG = {  # as in facebook/dinov2-base
 
 
 def dino_shapes(width, layers, positions, registers, patch=14):
-    "Names and shapes of a DINOv2's weights in the published files, which are older than the names in transformers 5."
+    "Names and shapes of a DINOv2's weights in the published files, which are older than those of the current transformers."
     yield from {
         "embeddings.cls_token": (1, 1, width), "embeddings.mask_token": (1, width), "embeddings.position_embeddings": (1, 1 + positions, width),
         "embeddings.patch_embeddings.projection.weight": (width, 3, patch, patch), "embeddings.patch_embeddings.projection.bias": (width,),
