@@ -145,7 +145,7 @@ def affinity(
     b: Tensor,  # (..., t, d) those looked at
 ) -> Tensor:  # (..., t, t) float32, rows sum to 1
     "softmax(a b^T / sqrt(d))."
-    return (a.float() @ b.float().mT / math.sqrt(a.shape[-1])).softmax(-1)
+    return (a.float() / math.sqrt(a.shape[-1]) @ b.float().mT).softmax(-1)
 
 
 def self_attention(
@@ -164,7 +164,7 @@ def mean_attention(
     kind: str,  # as for `self_attention`
 ) -> Tensor:  # (b, t, t) float32, rows sum to 1
     "The mean over all blocks and their heads."
-    return torch.stack([self_attention(block, x, kind).mean(1) for block, x in zip(blocks, inputs)]).mean(0)
+    return sum((self_attention(block, x, kind).mean(1) for block, x in zip(blocks, inputs)), torch.tensor(0.0)) / len(inputs)
 
 
 def last_block(
@@ -259,8 +259,11 @@ def _architecture(path, name):  # -> open_clip's description of the model, that 
     import open_clip
 
     config = path / _ON_THE_HUB[0]
-    noted = json.loads(config.read_text()) if config.is_file() else {"model_cfg": open_clip.get_model_config(name) if name in open_clip.list_models() else None}
-    if noted["model_cfg"] is None:
+    if config.is_file():
+        noted = json.loads(config.read_text())
+    elif name in open_clip.list_models():
+        noted = {"model_cfg": open_clip.get_model_config(name)}
+    else:
         near = difflib.get_close_matches(name, open_clip.list_models())
         raise CheckpointError(f"name: got {name!r}, expected a model of open_clip, such as {', '.join(near or ['ViT-B-16-quickgelu'])}")
     vision, text = noted["model_cfg"]["vision_cfg"], noted["model_cfg"]["text_cfg"]
@@ -283,7 +286,7 @@ def _tensors(file):  # the weights in a file, by name; runs nothing that is in i
             if any(name.endswith("/constants.pkl") for name in archive.namelist()):
                 raise CheckpointError(
                     f"CLIP: {file}: it is a TorchScript archive, which is a program, and none is ever run. If you trust it, turn it into weights with\n"
-                    f"  python -c \"import torch; torch.save(torch.jit.load('{file}', map_location='cpu').state_dict(), 'clip.pt')\"\nand give clip.pt")
+                    f"  python -c \"import torch; torch.save(torch.jit.load({str(file)!r}, map_location='cpu').state_dict(), 'clip.pt')\"\nand give clip.pt")
     tensors = torch.load(file, map_location="cpu", weights_only=True)
     return {name.removeprefix("module."): x for name, x in tensors.get("state_dict", tensors).items()}
 
@@ -307,6 +310,7 @@ def load_clip(
         with torch.device("meta"):  # no weights, only their places
             model = CLIP(**config)
         model.load_state_dict(tensors, assign=True)
-    model.attn_mask = torch.full(model.attn_mask.shape, -math.inf).triu(1)  # the one thing that is in no file
+    if model.attn_mask is not None:  # the causal mask, which is in no file
+        model.attn_mask = torch.full(model.attn_mask.shape, -math.inf).triu(1)
     model.visual.image_mean, model.visual.image_std = images.get("mean"), images.get("std")
     return model.to(device, dtype).eval().requires_grad_(False), SimpleTokenizer(context_length=model.context_length)
