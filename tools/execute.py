@@ -1,7 +1,8 @@
-"""Run notebooks in place and store their outputs: `python tools/execute.py nbs/*.ipynb`.
+"""Run notebooks in place and store their outputs: `python tools/execute.py [--slow] nbs/*.ipynb`.
 
 Cells marked `#| eval: false` or with a flag of `tst_flags`, and the closing `nbdev_export()`, are left out, as
-`nbdev_test` leaves them out (`jupyter nbconvert --execute` would run them).
+`nbdev_test` leaves them out (`jupyter nbconvert --execute` would run them), and keep the outputs they have.
+With `--slow` those marked `#| slow` are run too.
 """
 import re
 import sys
@@ -14,19 +15,19 @@ from nbclient import NotebookClient
 
 FLAGS = ConfigParser(delimiters=["="])
 FLAGS.read(Path(__file__).parent.parent / "settings.ini", encoding="utf-8")
-FLAGS = "|".join(FLAGS["DEFAULT"]["tst_flags"].split())
+FLAGS = "|".join(flag for flag in FLAGS["DEFAULT"]["tst_flags"].split() if (flag, "--slow") != ("slow", sys.argv[1]))
 SKIP = re.compile(rf"^\s*#\|\s*(eval:\s*false|{FLAGS})|nbdev_export\(", re.M)
 
 
 class Runner(NotebookClient):
     async def async_execute_cell(self, cell, cell_index, **kwargs):
         if cell.cell_type == "code" and SKIP.search(cell.source):
-            cell.outputs, cell.execution_count = [], None
+            cell.execution_count = None
             return cell
         return await super().async_execute_cell(cell, cell_index, **kwargs)
 
 
-for path in map(Path, sys.argv[1:]):
+for path in map(Path, [arg for arg in sys.argv[1:] if arg != "--slow"]):
     start, nb = time.time(), nbformat.read(path, 4)
     nb.metadata.pop("widgets", None)
     Runner(nb, timeout=1800, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute()
