@@ -292,8 +292,8 @@ def load_diffusion(
         steps = json.loads((path / "scheduler" / "scheduler_config.json").read_text("utf-8"))["num_train_timesteps"]
     prompt = _empty_prompt(model, path)
     unet = _read_part(model, UNet2DConditionModel, path / "unet", torch_dtype=dtype)
-    coder = AutoencoderKL, path / "vae"
-    if vae != "full":
-        coder = AutoencoderTiny, Path(vae)
-    coder = _read_part("TAESD" if vae != "full" else model, *coder, torch_dtype=dtype)
+    if vae == "full":
+        coder = _read_part(model, AutoencoderKL, path / "vae", torch_dtype=dtype)
+    else:
+        coder = _read_part("TAESD", AutoencoderTiny, Path(vae), torch_dtype=dtype)
     return DiffusionAttention(unet.to(device), coder.to(device), prompt.to(device), **{"steps": steps} | options)
