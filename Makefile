@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb nbs/tutorials/*.ipynb))
 
-.PHONY: demo test check lint export notebooks readme bench miniature lock clean
+.PHONY: demo test slow check lint export notebooks readme bench miniature lock clean
 
 .venv/base: setup.py settings.ini constraints.txt
 	$(PYTHON) -m venv .venv
@@ -21,6 +21,9 @@ demo: .venv/base  ## segment a bundled page with the embedded models
 test: .venv/dev lint check  ## everything that CI checks
 	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/nbdev_test --n_workers 2 --do_print
 	$(BIN)/python -m pytest -q tests
+
+slow: .venv/dev  ## the large architectures with random weights: half an hour, 12 GB of memory, 8 GB of disk
+	$(BIN)/python -m pytest -q --slow -m slow tests
 
 lint: .venv/dev
 	$(BIN)/ruff check .
