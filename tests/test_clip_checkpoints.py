@@ -365,7 +365,7 @@ def test_l14_from_a_folder(tmp_path):
     assert activation(model) == QUICK
     logits = ClipLogits(model, tokenize)(pictures(1, 3, 300, 300), ["cat"])
     assert logits.shape == (1, 1, 37, 37)  # 518 pixels: 512 is no multiple of 14
-    with pytest.raises(CheckpointError, match="of another model.*size mismatch"):
+    with pytest.raises(CheckpointError, match="of another model"):
         load_clip(tmp_path / "l14" / "open_clip_model.safetensors", "ViT-B-16")
 
 
