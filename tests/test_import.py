@@ -10,7 +10,7 @@ import dotseg
 
 PACKAGE = Path(dotseg.__file__).parent
 CORE = ("core", "sinkhorn", "logits", "attention", "path", "velocity", "jbu", "refine")
-HEAVY = {"open_clip", "diffusers", "transformers", "matplotlib", "colorcet", "torchvision", "safetensors", "huggingface_hub"}  # inside functions only
+HEAVY = {"open_clip", "diffusers", "transformers", "matplotlib", "colorcet", "torchvision", "safetensors", "huggingface_hub", "pycocotools"}  # inside functions only
 # A module imports only from those above it, and of other libraries only what stands beside it.
 LAYERS = {
     **{name: {"torch"} for name in CORE},
@@ -26,10 +26,13 @@ LAYERS = {
     "training": {"torch", "numpy", "open_clip", "diffusers", "safetensors", "tqdm"},
     "presets": {"torch", "open_clip", "diffusers", "transformers"},
     "segmenter": {"torch", "numpy", "PIL"},
-    "metrics": {"torch"},
+    "metrics": {"torch", "matplotlib"},
     "profile": {"torch"},
     "datasets": {"numpy", "PIL"},
-    "evaluate": {"torch", "tqdm"},
+    "prepare": {"numpy", "PIL", "tqdm", "pycocotools"},
+    "protocol": {"torch", "numpy", "PIL"},
+    "evaluate": {"torch", "numpy", "tqdm"},
+    "methods": {"torch", "tqdm"},
     "cli": {"PIL", "tqdm"},
     "explore": {"torch", "numpy", "PIL", "matplotlib", "ipywidgets"},
 }
