@@ -8,6 +8,7 @@ __all__ = ['check_classes', 'class_names', 'PromptEncoder', 'best_synonym']
 # %% ../nbs/10_prompts.ipynb #15563538
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -78,7 +79,8 @@ class PromptEncoder:
         name: str,  # of a class
     ) -> Tensor:  # (d,) float32, unit length
         "The mean over the templates, without looking it up."
-        model, mask = self.model, getattr(self.model, "attn_mask", None)
+        model: Any = self.model
+        mask = getattr(model, "attn_mask", None)
         rows = self.tokens(name).to(next(model.parameters()).device)
         if mask is None or model.text_pool_type != "argmax":
             each = model.encode_text(rows)

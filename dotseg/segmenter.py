@@ -21,11 +21,12 @@ from torch import Tensor
 
 from . import __version__
 from .attention import AttentionSource
-from .clip import LogitSource, check_classes
+from .clip import LogitSource
 from .core import check_shapes
 from .images import ImageError, label_picture, load_image, write_whole
 from .plot import overlay, show_labels
 from .presets import PRESETS
+from .prompts import check_classes, class_names
 from .refine import DiscrepancyConfig, refine
 
 # %% ../nbs/20_segmenter.ipynb #e2c93fbc
@@ -190,12 +191,12 @@ class Segmenter:
                 warnings.warn(f"an image of {size} pixels is segmented at {less}; its mask has the full size", stacklevel=3)
             found = refine(logits, attention, torch.tensor(guide).permute(2, 0, 1).float() / 255, self.config)
             labels = _enlarge(found.labels.to(torch.uint8 if len(classes) <= 256 else torch.int32), picture.shape[:2])
-            yield Segmentation(picture, labels, found.scores, found.kept.tolist(), classes, self.settings(classes), source)
+            yield Segmentation(picture, labels, found.scores, found.kept.tolist(), class_names(classes), self.settings(classes), source)
 
     def __call__(
         self,
         image,  # a path, PIL image, array (H, W[, C]) or tensor ([C, ]H, W)
-        classes: Sequence[str],  # k names
+        classes: Sequence[str],  # k names; "sofa|couch" is one class with two
     ) -> Segmentation:
         "Segment one image; `ImageError` if it cannot be read, `ValueError` for class names that are empty or occur twice."
         return next(self.stream([image], classes))

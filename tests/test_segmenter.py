@@ -659,6 +659,12 @@ def test_class_names_are_stripped():
     assert fake()(BYTES, [" dark", "light\n"]).classes == ["dark", "light"]
 
 
+def test_synonyms_are_one_class():
+    found = fake()(BYTES, ["dark|black", "light"])
+    assert found.classes == ["dark", "light"] and set(found.areas) <= {"dark", "light"}
+    assert found.settings["classes"] == ["dark|black", "light"]
+
+
 def test_encode_gives_what_the_method_takes(miniature):
     logits, attention = miniature.encode(draw_scene(0).image, CLASSES)
     assert logits.shape == (18, 16, 16) and attention.shape == (256, 256)
