@@ -126,5 +126,5 @@ PRESETS = {
         "CLIP ViT-B/16 with its own attention: one model for both", {"clip": CLIP_B}, lambda clip: (_published(clip), ClipAttention(clip[0], "qk", side=512))),
     "picturebook": Preset(
         "the embedded miniature CLIP and diffusion model, for pages of the picture book; nothing to download", {"miniature": EMBEDDED}, lambda miniature: miniature,
-        DiscrepancyConfig(mode="path", reading="cost", eps=0.05, threshold=0.5, scale=12.0), {mode: SPREADING for mode in ("velocity", "one_step", "fused")}),
+        DiscrepancyConfig(mode="path", reading="cost", eps=0.05, threshold=0.5, scale=15.0), {mode: SPREADING for mode in ("velocity", "one_step", "fused")}),
 }

@@ -125,7 +125,7 @@ def profile_preset(
     else:
         stages.append(measure("attention", lambda: attention_source(image, grid)))
     attention = attention_source(image, grid)[0]
-    c, f = preset.config, normalise(_noise(k, *grid), 12.0).to(attention.device)
+    c, f = preset.config, normalise(_noise(k, *grid), 15.0).to(attention.device)
     maps, guide = _noise(k, *grid, device=attention.device), image[0].to(attention.device)
     stages.append(measure("discrepancy: O.P.", lambda: optimal_path(f, attention, c.eps, c.n_iters, c.reading)))
     stages.append(measure("discrepancy: M.V.", lambda: maximum_velocity(f, attention, c.tau, c.ipf_iters)))
