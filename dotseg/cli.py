@@ -153,7 +153,7 @@ def profile(args) -> int:
 
 def evaluate(args) -> int:
     "`dotseg evaluate`: the table of methods on pages of the picture book."
-    from dotseg.evaluate import format_table, measure_methods, summarise
+    from dotseg.methods import format_table, measure_methods, summarise
 
     pages = PictureBook(args.split, args.images)
     print(format_table(summarise(measure_methods(load(args), pages))))
