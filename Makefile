@@ -47,9 +47,13 @@ bench: .venv/dev  ## time the core beside its peers
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
 	$(BIN)/python benchmarks/core.py
 
-STAGES := draw clip explain outlines explain-again settle vae unet attention ship
+TRAIN := $(BIN)/python -m dotseg.training
 miniature: .venv/dev  ## train the embedded models from scratch; takes up where it was left
-	for stage in $(STAGES); do $(BIN)/python -m dotseg.training $$stage || exit 1; done
+	$(TRAIN) draw
+	{ for stage in clip explain outlines explain-again settle; do $(TRAIN) $$stage --threads 1 || exit 1; done; } & line=$$!; \
+	{ for stage in vae unet; do $(TRAIN) $$stage --threads 1 || exit 1; done; } && wait $$line
+	$(TRAIN) attention
+	$(TRAIN) ship
 
 lock: .venv/dev  ## write down the versions of everything installed, once they have been tested
 	$(BIN)/python -m pip install --quiet --upgrade --editable ".[dev,docs,bench]"
