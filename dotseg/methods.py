@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WITHOUT_ATTENTION', 'WITH_ATTENTION', 'BASELINE', 'oracle_attention', 'measure_methods', 'summarise', 'format_table']
 
-# %% ../nbs/34_methods.ipynb #36511fcd
+# %% ../nbs/34_methods.ipynb #d935a54b
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ from .presets import SPREADING
 from .refine import refine
 from .segmenter import Segmenter
 
-# %% ../nbs/34_methods.ipynb #463f4627
+# %% ../nbs/34_methods.ipynb #94894e79
 def oracle_attention(
     labels: Tensor,  # (H, W) whole numbers, the true classes
     grid: tuple[int, int],  # (h, w)
@@ -32,7 +32,7 @@ def oracle_attention(
     same = shares.T @ shares
     return same / same.sum(-1, keepdim=True)
 
-# %% ../nbs/34_methods.ipynb #d32f182c
+# %% ../nbs/34_methods.ipynb #1b5ec809
 # name -> (attention in CLIP's last block, None for the segmenter's own; changes of the configuration)
 WITHOUT_ATTENTION: dict[str, tuple[str | None, dict]] = {
     "raw, as trained": ("origin", dict(mode="logits", jbu=False)),
@@ -41,6 +41,7 @@ WITHOUT_ATTENTION: dict[str, tuple[str | None, dict]] = {
     "KL": (None, dict(mode="kl", threshold=0.0, jbu=False)),
     "KL, NMS": (None, dict(mode="kl", jbu=False)),
     "KL, NMS, JBU": (None, dict(mode="kl")),
+    "f / max f, not spread": (None, dict(mode="one_step")),  # each patch attends to itself alone
 }
 # name -> changes of the configuration; all on the segmenter's own logits, with NMS and JBU
 WITH_ATTENTION: dict[str, dict] = {
@@ -52,7 +53,7 @@ WITH_ATTENTION: dict[str, dict] = {
 }
 BASELINE = ("raw, JBU", "-")  # what every other row is compared with
 
-# %% ../nbs/34_methods.ipynb #a4b46d80
+# %% ../nbs/34_methods.ipynb #d9fec75a
 def measure_methods(
     segmenter: Segmenter,  # whose logit source is a `ClipLogits`
     scenes: Sequence[Scene] | PictureBook,  # images with their masks
@@ -72,14 +73,15 @@ def measure_methods(
         logits = {kind: f(image[None], CLASSES)[0] for kind, f in sources.items()}
         h, w = logits[None].shape[-2:]
         joined = {name: f(image[None], (h, w))[0] for name, f in attentions.items()} | {"oracle": oracle_attention(truth, (h, w))}
-        runs: dict[tuple[str, str], tuple[Tensor, Tensor | None, dict]] = {(method, "-"): (logits[kind], None, changes) for method, (kind, changes) in WITHOUT_ATTENTION.items()}
+        itself = torch.eye(h * w)
+        runs = {(method, "-"): (logits[kind], itself, changes) for method, (kind, changes) in WITHOUT_ATTENTION.items()}
         runs |= {(m, a): (logits[None], joined[a], changes) for m, changes in WITH_ATTENTION.items() for a in joined}
         for key, (s, attention, changes) in runs.items():
             found = refine(s, attention, image, replace(segmenter.config, **changes))
             counts.setdefault(key, []).append(confusion_matrix(truth, found.labels, len(CLASSES)))
     return {key: torch.stack(each) for key, each in counts.items()}
 
-# %% ../nbs/34_methods.ipynb #33259b63
+# %% ../nbs/34_methods.ipynb #4dde4b4c
 def summarise(
     counts: dict[tuple[str, str], Tensor],  # as from `measure_methods`
     baseline: tuple[str, str] = BASELINE,  # the row that the others are compared with
@@ -101,8 +103,8 @@ def format_table(
     rows: list[dict],  # as from `summarise`
 ) -> str:  # Markdown, also readable as plain text
     "The rows as a table."
-    lines = ["| method             | attention | mIoU | stuff | things | difference to raw, JBU |", "|---|---|---|---|---|---|"]
+    lines = ["| method                | attention | mIoU | stuff | things | difference to raw, JBU |", "|---|---|---|---|---|---|"]
     for r in rows:
         gap = f"{r['difference']:+.1f} [{r['low']:+.1f}, {r['high']:+.1f}]"
-        lines.append(f"| {r['method']:18s} | {r['attention']:9s} | {r['miou']:4.1f} | {r['stuff']:5.1f} | {r['things']:6.1f} | {gap:22s} |")
+        lines.append(f"| {r['method']:21s} | {r['attention']:9s} | {r['miou']:4.1f} | {r['stuff']:5.1f} | {r['things']:6.1f} | {gap:22s} |")
     return "\n".join(lines)
