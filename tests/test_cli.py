@@ -328,33 +328,101 @@ def test_profile(capsys):
     table = {row[0]: row[1:] for row in rows}
     assert {"logits", "attention: autoencoder", "attention: UNet", "discrepancy: O.P.", "discrepancy: M.V.", "upsampling"} < set(table)
     assert all(float(table[stage][0].split()[0]) > 0 for stage in ("logits", "attention: autoencoder", "attention: UNet"))
-    assert all(float(cell.split()[0]) > 0 for row in rows[2:] for cell in row[2:4])
+    assert all(float(table[stage][1].split()[0]) > 0 for stage in ("logits", "attention: autoencoder", "attention: UNet", "discrepancy: O.P."))
+    assert all(float(row[3].split()[0]) > 0 for row in rows[2:])
     assert main(["profile", "--preset", "none"]) == 2 and main(["profile", "--preset", "picturebook", "--size", "0"]) == 2
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["segment"], ["evaluate"], ["profile"], ["presets"]])
+@pytest.mark.parametrize("command", [[], ["demo"], ["segment"], ["evaluate"], ["methods"], ["datasets"], ["prepare"], ["profile"], ["presets"]])
 def test_help(capsys, command):
     with pytest.raises(SystemExit) as end:
         main([*command, "--help"])
     assert end.value.code == 0 and f"usage: dotseg {' '.join(command)}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [[], ["paint"], ["segment", "a.png"], ["evaluate", "voc21"], ["evaluate", "picturebook", "--split", "train"]])
+@pytest.mark.parametrize("words", [[], ["paint"], ["segment", "a.png"], ["evaluate"], ["prepare", "voc21"], ["methods", "--split", "train"]])
 def test_misspelt_options(capsys, words):
     with pytest.raises(SystemExit) as end:
         main(words)
     assert end.value.code == 2 and "error: " in capsys.readouterr().err
 
 
-def test_evaluate(capsys):
-    assert main(["evaluate", "picturebook", "--images", "2", "--split", "validation"]) == 0
+def test_methods(capsys):
+    assert main(["methods", "--pages", "2", "--split", "validation"]) == 0
     out = capsys.readouterr().out
     rows = [line for line in out.splitlines() if line.startswith("| ")]
     assert len(rows) > 10 and all(line.count("|") == rows[0].count("|") for line in rows)
     assert "mIoU" in rows[0] and "2 validation pages" in out.splitlines()[-1]
 
 
-@pytest.mark.parametrize("images", ["0", "-1", "1000001"])
-def test_evaluate_refuses(capsys, images):
-    assert main(["evaluate", "picturebook", "--images", images]) == 2
+@pytest.mark.parametrize("pages", ["0", "-1", "1000001"])
+def test_methods_refuses(capsys, pages):
+    assert main(["methods", "--pages", pages]) == 2
     assert capsys.readouterr().err.startswith("dotseg: n: got")
+
+
+def two_halves(*names):
+    "Images whose left half is dark, and their masks."
+    for i, name in enumerate(names):
+        for folder, dark, light in (("images", 0, 255), ("masks", 0, 1)):
+            Path(folder).mkdir(exist_ok=True)
+            x = np.full((6, 8, 3) if folder == "images" else (6, 8), light, np.uint8)
+            x[:, : 4 + i] = dark
+            Image.fromarray(x).save(f"{folder}/{name}.png")
+    Path("classes.txt").write_text("dark; black\nlight\n")
+
+
+def measure(*words):
+    return main(["evaluate", "folder", "--images", "images", "--masks", "masks", "--classes", "classes.txt", "--preset", "fake", *words])
+
+
+def test_evaluate_a_folder(home, capsys):
+    two_halves("a", "b")
+    assert measure("--out", "runs", "--save-masks", "--mode", "logits") == 0
+    out = capsys.readouterr().out
+    assert "2 images; " in out and "mIoU" in out and "dark" in out
+    result = json.loads(Path("runs/result.json").read_text())
+    assert sum(map(sum, result["matrix"])) == 2 * 48 and result["settings"]["models"]["preset"] == "fake"
+    assert {"masks/a.png", "masks/b.png", "result.csv", "result.json", "run.json"} < files("runs")
+
+    Path("images/b.png").write_bytes(b"torn")
+    assert measure("--out", "runs", "--mode", "logits") == 1
+    assert "not counted: b: " in capsys.readouterr().err
+    assert measure("--out", "runs", "--mode", "kl") == 2, "other settings in the same folder"
+    assert "holds a run with other settings" in capsys.readouterr().err
+    assert measure("--out", "runs", "--mode", "kl", "--fresh", "--limit", "1") == 0
+
+
+@pytest.mark.parametrize("words, message", [
+    (["folder"], "give a data set of"),
+    (["picturebook", "--images", "a", "--masks", "b"], "give a data set of"),
+    (["folder", "--images", "a", "--masks", "b"], "--classes: got none"),
+    (["voc22"], "dataset: got 'voc22'"),
+    (["voc21"], "root: got none"),
+    (["voc21", "--root", "nowhere"], "nowhere: no such folder"),
+    (["picturebook", "--crop", "3", "--limit", "1"], "crop, stride: got 3 and None"),
+])
+def test_evaluate_refuses(home, capsys, words, message):
+    assert main(["evaluate", *words, "--preset", "fake"]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_datasets(home, capsys):
+    assert main(["datasets"]) == 0
+    plain = capsys.readouterr().out
+    assert "voc21" in plain and "1449 images,  21 classes" in plain
+    for name in ("JPEGImages/x.jpg", "SegmentationClass/x.png", "ImageSets/Segmentation/val.txt"):
+        Path("data/voc", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("data/voc", name).touch()
+    assert main(["datasets", "--root", "data"]) == 0
+    assert f"{Path('data/voc')}: 1 ImageSets/Segmentation/val.txt" in capsys.readouterr().out
+
+
+def test_prepare(home, capsys):
+    assert main(["prepare", "ade20k", "--root", "."]) == 2 and "needs no preparation" in capsys.readouterr().err
+    raw = Path("city/gtFine/val/ulm/ulm_000000_000000_gtFine_labelIds.png")
+    raw.parent.mkdir(parents=True)
+    Image.fromarray(np.full((4, 4), 7, np.uint8)).save(raw)  # road
+    assert main(["prepare", "cityscapes", "--root", "city"]) == 0
+    assert "1 masks are in" in capsys.readouterr().out
+    assert (np.asarray(Image.open(str(raw).replace("labelIds", "labelTrainIds"))) == 0).all()
