@@ -105,7 +105,7 @@ def _clip(checkpoint, name):
     return Part(checkpoint, lambda path, device, dtype: load_clip(path, name, device, dtype), partial(_untrained_clip, name))
 
 
-def _published(clip):  # CLIP's logits as the source makes them
+def _published(clip):  # CLIP's logits as the source makes them; leaving out the residual is the field's practice
     return ClipLogits(*clip, attention="kk_mean", residual=False, side=512)
 
 
