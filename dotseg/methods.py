@@ -92,7 +92,7 @@ def summarise(
     rows = []
     for (method, attention), each in counts.items():
         total = each.sum(0)
-        values = [mean_iou(total), mean_iou(total, stuff), mean_iou(total, things), *bootstrap_difference(each, counts[baseline])]
+        values: list = [mean_iou(total), mean_iou(total, stuff), mean_iou(total, things), *bootstrap_difference(each, counts[baseline])]
         names = ("miou", "stuff", "things", "difference", "low", "high")
         row: dict = {"method": method, "attention": attention}
         rows.append(row | {n: 100 * float(v) for n, v in zip(names, values)})

@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,7 +29,7 @@ class Part:
     "A model that a preset is made of."
 
     checkpoint: Checkpoint | None  # where its files are; None if they are in this package
-    load: Callable[[Path | None, str | torch.device, torch.dtype], Any]  # file or folder, device, dtype -> what `join` takes
+    load: Callable[[Any, str | torch.device, torch.dtype], Any]  # file or folder (None: in this package), device, dtype -> what `join` takes
     untrained: Callable[[str | torch.device, torch.dtype], Any]  # the same with random weights
 
 

@@ -116,7 +116,7 @@ def profile_preset(
     prompts.known.update({f"name {i}": text for i in range(k)})
     names = [f"name {i}" for i in range(k)]
     logits = logit_source(image, names)
-    grid = tuple(logits.shape[-2:])
+    grid = (logits.shape[-2], logits.shape[-1])
     stages = [measure("text, for each name, once", lambda: prompts.encode("sky")), measure("logits", lambda: logit_source(image, names))]
     if isinstance(attention_source, DiffusionAttention):
         latent = attention_source.encode(image)

@@ -151,8 +151,8 @@ class Segmenter:
         wanted = str(dtype or ("float16" if kind == "cuda" else "float32")).removeprefix("torch.")
         if wanted not in ("float32", "float16", "bfloat16"):
             raise ValueError(f"dtype: got {dtype!r}, expected float32, float16 or bfloat16")
-        *sources, made_of = PRESETS[name].build(device, getattr(torch, wanted), checkpoints, download)
-        return cls(*sources, config, {"preset": name, **made_of, "dtype": wanted})
+        logit_source, attention_source, made_of = PRESETS[name].build(device, getattr(torch, wanted), checkpoints, download)
+        return cls(logit_source, attention_source, config, {"preset": name, **made_of, "dtype": wanted})
 
     def settings(
         self,
