@@ -283,6 +283,9 @@ def main(
     except ValueError as error:
         print(f"dotseg: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         print(f"dotseg: {error}; {goes_on}", file=sys.stderr)
         return 1

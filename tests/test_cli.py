@@ -71,6 +71,13 @@ def test_version():
     assert (done.returncode, done.stdout) == (0, f"dotseg {__version__}\n")
 
 
+def test_a_reader_that_leaves_is_no_error():
+    command = subprocess.Popen([SCRIPT, "datasets"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT | {"PYTHONUNBUFFERED": "1"})
+    command.stdout.close()
+    assert (command.wait(), command.stderr.read()) == (1, b"")
+    command.stderr.close()
+
+
 def test_demo_writes_what_it_says(home):
     done = run("demo")
     assert done.returncode == 0 and done.stderr == ""
