@@ -122,7 +122,7 @@ PRESETS = {
     "clip-l14-sd2": Preset(
         "CLIP ViT-L/14 with Stable Diffusion 2, as published", {"clip": CLIP_L, "diffusion": DIFFUSION}, lambda clip, diffusion: (_published(clip), diffusion)),
     "clip-b16": Preset(
-        "CLIP ViT-B/16 with its own attention: one model for both", {"clip": CLIP_B}, lambda clip: (_published(clip), ClipAttention(clip[0], "qk", side=512))),
+        "CLIP ViT-B/16 with its own attention: one model for both", {"clip": CLIP_B}, lambda clip: (_published(clip), ClipAttention(clip[0], "kk", side=512))),
     "picturebook": Preset(
         "the embedded miniature CLIP and diffusion model, for pages of the picture book; nothing to download", {"miniature": EMBEDDED}, lambda miniature: miniature,
         DiscrepancyConfig(mode="path", reading="cost", eps=0.05, threshold=0.5, scale=15.0), {mode: SPREADING for mode in ("velocity", "one_step", "fused")}),
