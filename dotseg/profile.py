@@ -24,7 +24,7 @@ from .diffusion import DiffusionAttention
 from .jbu import joint_bilateral_upsample
 from .logits import normalise
 from .path import optimal_path
-from .presets import PRESETS
+from .presets import PRESETS, choose_device
 from .velocity import maximum_velocity
 
 # %% ../nbs/33_profile.ipynb #97076549
@@ -101,13 +101,12 @@ def profile_preset(
     device: str | torch.device | None = None,  # a GPU with CUDA if there is one, else the CPU
     dtype: str | None = None,  # float16 on CUDA, else float32
 ) -> list[Stage]:
-    "The cost of each stage for one image, models with random weights; `ValueError` for an unknown preset or sizes below 1."
+    "The cost of each stage for one image, models with random weights; `ValueError` for an unknown preset, device or dtype, or sizes below 1."
     if name not in PRESETS:
         raise ValueError(f"preset: got {name!r}, expected one of {', '.join(PRESETS)}")
     if size < 1 or k < 1:
         raise ValueError(f"got an image of {size} pixels and {k} names, expected at least 1 of each")
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    number = getattr(torch, dtype or ("float16" if torch.device(device).type == "cuda" else "float32"))
+    device, number = choose_device(device, dtype)
     preset = PRESETS[name]
     logit_source, attention_source = preset.join(**{part: made_of.untrained(device, number) for part, made_of in preset.parts.items()})
     assert isinstance(logit_source, ClipLogits)

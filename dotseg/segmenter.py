@@ -25,7 +25,7 @@ from .clip import LogitSource
 from .core import check_shapes
 from .images import ImageError, label_picture, load_image, write_whole
 from .plot import overlay, show_labels
-from .presets import PRESETS
+from .presets import PRESETS, choose_device
 from .prompts import check_classes, class_names
 from .refine import DiscrepancyConfig, refine
 
@@ -143,16 +143,9 @@ class Segmenter:
         if unknown := [c for c in changes if c not in known]:
             raise ValueError(f"{', '.join(unknown)}: no such setting; expected some of {', '.join(known)}")
         config = PRESETS[name].settings(**changes)
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            kind = torch.zeros(1, device=device).device.type
-        except (RuntimeError, AssertionError) as error:
-            raise ValueError(f"device: got {device!r}, which cannot be used here: {str(error).splitlines()[0]}") from None
-        wanted = str(dtype or ("float16" if kind == "cuda" else "float32")).removeprefix("torch.")
-        if wanted not in ("float32", "float16", "bfloat16"):
-            raise ValueError(f"dtype: got {dtype!r}, expected float32, float16 or bfloat16")
-        logit_source, attention_source, made_of = PRESETS[name].build(device, getattr(torch, wanted), checkpoints, download)
-        return cls(logit_source, attention_source, config, {"preset": name, **made_of, "dtype": wanted})
+        device, number = choose_device(device, dtype)
+        logit_source, attention_source, made_of = PRESETS[name].build(device, number, checkpoints, download)
+        return cls(logit_source, attention_source, config, {"preset": name, **made_of, "dtype": str(number).removeprefix("torch.")})
 
     def settings(
         self,

@@ -337,6 +337,7 @@ def test_profile(capsys):
     assert all(float(table[stage][0].split()[0]) > 0 for stage in ("logits", "attention: autoencoder", "attention: UNet"))
     assert all(float(table[stage][1].split()[0]) > 0 for stage in ("logits", "attention: autoencoder", "attention: UNet", "discrepancy: O.P."))
     assert all(float(row[3].split()[0]) > 0 for row in rows[2:])
+    assert main(["profile", "--preset", "picturebook", "--dtype", "float8"]) == 2 and main(["profile", "--preset", "picturebook", "--device", "abacus"]) == 2
     assert main(["profile", "--preset", "none"]) == 2 and main(["profile", "--preset", "picturebook", "--size", "0"]) == 2
 
 
