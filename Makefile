@@ -22,7 +22,7 @@ test: .venv/dev lint check  ## everything that CI checks
 	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/nbdev_test --n_workers 2 --do_print
 	$(BIN)/python -m pytest -q tests
 
-slow: .venv/dev  ## the large architectures with random weights: half an hour, 12 GB of memory, 8 GB of disk
+slow: .venv/dev  ## the large architectures with random weights, files of gigabytes, one after another
 	$(BIN)/python -m pytest -q --slow -m slow tests
 
 lint: .venv/dev

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.testing import assert_close
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
+from watching import Largest
 
 from dotseg.attention import merge_attention
 from dotseg.diffusion import SD2_UNET, SD2_VAE, DiffusionAttention, RecordingProcessor, find_blocks, recording
@@ -148,18 +148,6 @@ def test_chunks_change_nothing(batch, n, chunk, seed):
     assert_close(parts(layer, x), whole(layer, x))
     assert_close(parts.total, whole.total, atol=1e-6, rtol=0)
     assert_close(parts.total.sum(-1), torch.ones(batch, n))
-
-
-class Largest(TorchDispatchMode):
-    "The number of elements of the largest tensor that any operation makes."
-
-    size = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        out = function(*args, **(kwargs or {}))
-        made = [x.numel() for x in (out if isinstance(out, tuple) else (out,)) if isinstance(x, torch.Tensor)]
-        self.size = max([self.size, *made])
-        return out
 
 
 def test_memory_is_that_of_the_result():

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from real_formats import dino_shapes, write_dino
 from torch import nn
 from torch.testing import assert_close
-from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import CLIPVisionConfig, CLIPVisionModel, Dinov2Config, Dinov2ForImageClassification, Dinov2Model, Dinov2WithRegistersConfig
 from transformers import Dinov2WithRegistersModel, ViTConfig, ViTModel
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from watching import Largest
 
 from dotseg.attention import resize_attention
 from dotseg.checkpoints import CheckpointError, find_checkpoint
@@ -240,16 +240,6 @@ def test_the_model_is_put_into_evaluation_mode():
     model = tiny(0, hidden_dropout_prob=0.5, attention_probs_dropout_prob=0.5, drop_path_rate=0.5).train()
     source, images = DinoAttention(model), pictures(1, 3, 56, 56)
     assert not model.training and torch.equal(source(images, (4, 4)), source(images, (4, 4)))
-
-
-class Largest(TorchDispatchMode):
-    size = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        out = function(*args, **(kwargs or {}))
-        made = [x.numel() for x in (out if isinstance(out, tuple) else (out,)) if isinstance(x, torch.Tensor)]
-        self.size = max([self.size, *made])
-        return out
 
 
 def test_no_matrix_for_each_head():
