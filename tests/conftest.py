@@ -1,16 +1,24 @@
 import pytest
 
+FLAGS = {  # marker and option: what needs it
+    "slow": "full-size models with random weights, minutes and gigabytes each",
+    "browser": "the built site and widgets in Chromium",
+}
+
 
 def pytest_addoption(parser):
-    parser.addoption("--slow", action="store_true", help="also run the tests marked slow: full-size models, minutes and gigabytes each")
+    for flag, what in FLAGS.items():
+        parser.addoption(f"--{flag}", action="store_true", help=f"also run the tests marked {flag}: {what}")
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: full-size models with random weights; run with --slow")
+    for flag, what in FLAGS.items():
+        config.addinivalue_line("markers", f"{flag}: {what}; run with --{flag}")
 
 
 def pytest_collection_modifyitems(config, items):
-    if not config.getoption("--slow"):
-        for item in items:
-            if "slow" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason="full-size models; run with --slow"))
+    for flag, what in FLAGS.items():
+        if not config.getoption(f"--{flag}"):
+            for item in items:
+                if flag in item.keywords:
+                    item.add_marker(pytest.mark.skip(reason=f"{what}; run with --{flag}"))
