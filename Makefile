@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb nbs/tutorials/*.ipynb))
 
-.PHONY: demo test slow check lint export notebooks readme bench miniature lock clean
+.PHONY: demo test slow check lint export notebooks readme docs browser bench miniature lock clean
 
 .venv/base: setup.py settings.ini constraints.txt
 	$(PYTHON) -m venv .venv
@@ -43,6 +43,20 @@ notebooks: .venv/dev  ## run every notebook and store its outputs
 	$(BIN)/nbdev_clean
 	$(BIN)/python tools/readme.py
 
+.venv/docs: .venv/base
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	touch $@
+
+docs: .venv/docs  ## the site, docs/_build/html, from the notebooks as they are stored
+	$(BIN)/python docs/stage.py
+	$(BIN)/sphinx-build -q -W --keep-going -d docs/_build/doctrees -c docs docs/_build/src docs/_build/html
+
+CHROMIUM ?= /usr/bin/chromium
+browser: .venv/dev docs  ## the site as Chromium shows it: links, maths, search, phone width, accessibility
+	@test -x $(CHROMIUM) || { echo "$(CHROMIUM) is missing: apt-get install chromium, or make browser CHROMIUM=/path/to/it"; exit 1; }
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[browser]"
+	CHROMIUM=$(CHROMIUM) $(BIN)/python -m pytest -q --browser tests/browser
+
 bench: .venv/dev  ## time the core beside its peers
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
 	$(BIN)/python benchmarks/core.py
@@ -56,7 +70,7 @@ miniature: .venv/dev  ## train the embedded models from scratch; takes up where 
 	$(TRAIN) ship
 
 lock: .venv/dev  ## write down the versions of everything installed, once they have been tested
-	$(BIN)/python -m pip install --quiet --upgrade --editable ".[dev,docs,bench]"
+	$(BIN)/python -m pip install --quiet --upgrade --editable ".[dev,docs,browser,bench]"
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 clean:

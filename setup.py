@@ -8,7 +8,7 @@ import setuptools
 config = ConfigParser(delimiters=["="])
 config.read("settings.ini", encoding="utf-8")
 cfg = config["DEFAULT"]
-extras = {name: shlex.split(cfg[f"{name}_requirements"]) for name in ("dev", "docs", "bench")}
+extras = {name: shlex.split(cfg[f"{name}_requirements"]) for name in ("dev", "docs", "browser", "bench")}
 
 setuptools.setup(
     name=cfg["lib_name"],

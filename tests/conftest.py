@@ -20,5 +20,5 @@ def pytest_collection_modifyitems(config, items):
     for flag, what in FLAGS.items():
         if not config.getoption(f"--{flag}"):
             for item in items:
-                if flag in item.keywords:
+                if item.get_closest_marker(flag):
                     item.add_marker(pytest.mark.skip(reason=f"{what}; run with --{flag}"))

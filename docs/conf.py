@@ -1,0 +1,53 @@
+"The site: committed notebooks, staged by stage.py, and a reference made from docstrings. Warnings are errors; nothing is executed."
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE / "_ext")]
+
+from stage import MODULES, SETTINGS, linkable  # noqa: E402
+
+project, author, release = SETTINGS["lib_name"], SETTINGS["author"], SETTINGS["version"]
+copyright = SETTINGS["copyright"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.viewcode", "sphinx_copybutton", "docments"]
+nitpicky = True
+nitpick_ignore_regex = [("py:.*", r"(?!dotseg).*")]  # types of other libraries: no inventory is fetched while building
+
+# notebooks: stored outputs only
+nb_execution_mode = "off"
+nb_merge_streams = True
+myst_enable_extensions = ["amsmath", "attrs_block", "dollarmath", "smartquotes"]
+myst_heading_anchors = 3
+myst_dmath_double_inline = True
+
+# reference
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+autodoc_class_signature = "mixed"
+python_maximum_signature_line_length = 88
+python_use_unqualified_type_names = True
+docments_names = linkable(MODULES)
+
+# maths: one file with the glyphs inside, copied by stage.py from its wheel; nothing comes from elsewhere
+mathjax_path = "tex-svg-full.js"
+mathjax3_config = {"options": {"enableMenu": False}}
+
+html_theme = "sphinx_book_theme"
+html_title = project
+html_static_path = ["_static", "_build/mathjax"]
+html_css_files = ["custom.css"]
+html_copy_source = html_show_sourcelink = False
+html_context = {"default_mode": "auto"}
+html_theme_options = {
+    "repository_url": SETTINGS["git_url"],
+    "use_repository_button": True,
+    "use_download_button": False,
+    "use_fullscreen_button": False,
+    "home_page_in_toc": True,
+    "show_toc_level": 2,
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+copybutton_selector = ".cell_input pre, div:not(.cell_output) > div[class*=highlight-] pre"

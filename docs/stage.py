@@ -1,0 +1,177 @@
+"""Turn the committed notebooks into sources for Sphinx, under docs/_build/src. Nothing is executed.
+
+What stands in a cell's first lines is honoured: `#| hide` and `#| default_exp` leave the cell out, `#| echo: false` its code,
+and `#| fig-alt: "..."` describes its figures. Names of the library in backticks become links to the reference.
+"""
+import importlib
+import re
+from configparser import ConfigParser
+from importlib.metadata import distribution
+from pathlib import Path
+
+import nbformat
+
+DOCS = Path(__file__).parent
+NOTEBOOKS = DOCS.parent / "nbs"
+SOURCE = DOCS / "_build" / "src"
+SETTINGS = ConfigParser(delimiters=["="])
+SETTINGS.read(DOCS.parent / "settings.ini", encoding="utf-8")
+SETTINGS = SETTINGS["DEFAULT"]
+BLOB = f"{SETTINGS['git_url']}/blob/{SETTINGS['branch']}"
+
+MODULES = list(importlib.import_module("dotseg._modidx").d["syms"])
+REFERENCE = """# The library, module by module
+
+What each notebook exports. `import dotseg` gives the few names that most programs need: `Segmenter`, `refine`, the three readings
+`optimal_path`, `maximum_velocity` and `kl_discrepancy`, and what they are made of.
+
+```{toctree}
+:maxdepth: 1
+
+"""
+
+# The course: a notebook belongs to the group that has the number its name starts with, or the folder it is in.
+GROUPS = {
+    "Lessons": range(8),
+    "Models": [*range(10, 19), 9, 19, 8],
+    "Use": [*range(20, 30), *range(40, 50)],
+    "Evaluation": range(30, 40),
+    "Tutorials": ["tutorials"],
+    "How-to": ["howto"],
+}
+FIRST = ["tutorials/hypothesis", "tutorials/ablations", "tutorials/methods"]  # before the others of their folder
+
+
+def place(page):
+    "Where a page such as 04_optimal_path or tutorials/methods stands: its group, and a key that sorts within it."
+    head = page.split("/")[0] if "/" in page else int(re.match(r"\d+|", page)[0] or -1)
+    for group, heads in GROUPS.items():
+        if head in heads:
+            return group, (list(heads).index(head), FIRST.index(page) if page in FIRST else len(FIRST), page)
+    raise SystemExit(f"nbs/{page}.ipynb belongs to no group: add its number or its folder to GROUPS in docs/stage.py")
+
+
+def public(module):
+    "The public objects of a module by name, in the order of its notebook."
+    module = importlib.import_module(module)
+    return {name: getattr(module, name) for name in module.__all__}
+
+
+def linkable(modules):
+    "Name -> full name of what backticks lead to: functions and classes, but not the steps of training or the command line."
+    found = {}
+    for module in modules:
+        if module not in ("dotseg.cli", "dotseg.training"):
+            found |= {name: f"{module}.{name}" for name, thing in public(module).items() if callable(thing)}
+    return found
+
+
+def link_symbols(markdown, names):
+    "Turn public names in backticks into links; headings, fences and the text of links are left as they are."
+    def link(match):
+        full = names.get(match[1].removeprefix("dotseg."))
+        return f"{{py:obj}}`{match[1]} <{full}>`" if full else match[0]
+
+    parts = re.split(r"(^```.*?^```|^#.*?$|\[[^\]]*\]\()", markdown, flags=re.M | re.S)
+    parts[::2] = [re.sub(r"(?<![`\w}])`([\w.]+)(?:\(\))?`(?!`)", link, part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def prose(source, path, names):
+    "The Markdown of a cell as MyST reads it; below the title stand the summary and a link to the notebook."
+    source = link_symbols(source, names)
+    source = re.sub(r"\]\(\.\./([A-Z][\w.]*)\)", rf"]({BLOB}/\1)", source)  # files beside nbs/
+    source = re.sub(r"\]\(([^):]*)#([^)]*)\)", lambda m: f"]({m[1]}#{m[2].lower()})", source)  # Jupyter keeps capitals
+    if source.startswith("# "):
+        source = re.sub(r"^((?:> ?.*\n?)+)", lambda m: "{.lead}\n" + re.sub("^> ?", "", m[1], flags=re.M).rstrip() + "\n", source, count=1, flags=re.M)
+        source += f"\n\n{{.notebook}}\n[Open this notebook]({BLOB}/nbs/{path})"
+    return source
+
+
+def options(source):
+    "The `#|` lines of a cell, as a dict, and the code without them."
+    found = dict(re.findall(r"^#\|\s*([\w-]+):?[ \t]*(.*)$", source, re.M))
+    return found, re.sub(r"^#\|.*\n?", "", source, flags=re.M).strip("\n")
+
+
+def stage(path, names):
+    "The page of one notebook."
+    nb, cells, heading = nbformat.read(NOTEBOOKS / path, 4), [], ""
+    for cell in nb.cells:
+        cell.metadata = {}
+        if cell.cell_type == "markdown":
+            heading = (re.findall(r"^#+ (.*)$", cell.source, re.M) or [heading])[-1]
+            cell.source = prose(cell.source, path, names)
+        else:
+            found, cell.source = options(cell.source)
+            if found.keys() & {"hide", "default_exp"}:
+                continue
+            alt = found.get("fig-alt", f"Figure in the section “{heading}”").strip('"')
+            cell.metadata["mystnb"] = {"image": {"alt": alt}}
+            if found.get("echo") == "false" or not cell.source:
+                cell.metadata["tags"] = ["remove-input"]
+        cells.append(cell)
+    nb.cells = cells
+    return nb
+
+
+def reference(module):
+    "The page of one module: what its notebook exports, each with its docstring."
+    lines = [f"# {module}", "", "{.lead}", importlib.import_module(module).__doc__.strip(), "", "{.notebook}"]
+    lines += [f"[Read the source]({BLOB}/{module.replace('.', '/')}.py)", "", "```{eval-rst}", f".. py:module:: {module}", ""]
+    for name, thing in public(module).items():
+        if isinstance(thing, type):
+            lines += [f".. autoclass:: {name}", "   :members:", ""]
+        elif callable(thing):
+            lines += [f".. autofunction:: {name}", ""]
+        else:
+            lines += [f".. autodata:: {name}", "   :no-value:" if len(repr(thing)) > 80 else "", ""]
+    return "\n".join([*lines, "```", ""])
+
+
+def toctree(caption, pages):
+    return "\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```", ""])
+
+
+def course(pages):
+    "The table of contents, which ends the first page."
+    groups = {group: sorted((p for p in pages if place(p)[0] == group), key=place) for group in GROUPS}
+    trees = [toctree(group, members) for group, members in groups.items() if members]
+    return "\n".join([*trees, toctree("Reference", ["reference/index", "symbols", "references", "changelog"])])
+
+
+def sources():
+    "The text of every source, by its path under docs/_build/src."
+    names, files = linkable(MODULES), sorted(NOTEBOOKS.glob("*.ipynb")) + sorted(NOTEBOOKS.glob("[!.]*/[!.]*.ipynb"))
+    notebooks = {path: stage(path, names) for path in (file.relative_to(NOTEBOOKS).as_posix() for file in files)}
+    contents = course([path.removesuffix(".ipynb") for path in notebooks if path != "index.ipynb"])
+    notebooks["index.ipynb"].cells.append(nbformat.v4.new_markdown_cell(contents, id="toctree"))
+    pages = {file.name: file.read_text() for file in DOCS.glob("*.md")} | {"changelog.md": (DOCS.parent / "CHANGELOG.md").read_text()}
+    found = {path: nbformat.writes(nb) for path, nb in notebooks.items()}
+    found |= {path: link_symbols(text, names) for path, text in pages.items()}
+    found |= {f"reference/{module.split('.')[1]}.md": reference(module) for module in MODULES}
+    return found | {"reference/index.md": REFERENCE + "\n".join(m.split(".")[1] for m in MODULES) + "\n```\n"}
+
+
+def write(found):
+    "Write what has changed, so that Sphinx builds no more than that, and remove what is left of pages that are gone."
+    for path, text in found.items():
+        target = SOURCE / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists() or target.read_text() != text:
+            target.write_text(text)
+    for old in [file for file in SOURCE.rglob("*.*") if file.relative_to(SOURCE).as_posix() not in found]:
+        old.unlink()
+
+
+def copy_mathjax():
+    "MathJax in one file, glyphs and all, out of its wheel."
+    file = next(file for file in distribution("sphinx-mathjax-offline").files if file.name == "tex-svg-full.js")
+    target = DOCS / "_build" / "mathjax" / file.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(file.locate().read_bytes())
+
+
+if __name__ == "__main__":
+    write(sources())
+    copy_mathjax()
