@@ -16,7 +16,7 @@ nitpick_ignore_regex = [("py:.*", r"(?!dotseg).*")]  # types of other libraries:
 # notebooks: stored outputs only
 nb_execution_mode = "off"
 nb_merge_streams = True
-myst_enable_extensions = ["amsmath", "attrs_block", "dollarmath", "smartquotes"]
+myst_enable_extensions = ["amsmath", "attrs_block", "dollarmath"]
 myst_heading_anchors = 3
 myst_dmath_double_inline = True
 
@@ -38,6 +38,8 @@ html_theme = "sphinx_book_theme"
 html_title = project
 html_static_path = ["_static", "_build/mathjax"]
 html_css_files = ["custom.css"]
+html_js_files = ["labels.js"]
+html_favicon = "_static/favicon.svg"
 html_copy_source = html_show_sourcelink = False
 html_context = {"default_mode": "auto"}
 html_theme_options = {
@@ -45,6 +47,10 @@ html_theme_options = {
     "use_repository_button": True,
     "use_download_button": False,
     "use_fullscreen_button": False,
+    "navbar_start": [],
+    "navbar_center": [],
+    "navbar_end": [],
+    "navbar_persistent": [],
     "home_page_in_toc": True,
     "show_toc_level": 2,
     "pygments_light_style": "a11y-high-contrast-light",
