@@ -10,7 +10,7 @@ import dotseg
 
 PACKAGE = Path(dotseg.__file__).parent
 CORE = ("core", "sinkhorn", "logits", "attention", "path", "velocity", "jbu", "refine")
-HEAVY = {"open_clip", "diffusers", "transformers", "matplotlib", "colorcet", "torchvision", "safetensors", "huggingface_hub", "pycocotools"}  # inside functions only
+HEAVY = {"open_clip", "diffusers", "transformers", "matplotlib", "colorcet", "torchvision", "safetensors", "huggingface_hub", "pycocotools", "ray"}  # inside functions only
 # A module imports only from those above it, and of other libraries only what stands beside it.
 LAYERS = {
     **{name: {"torch"} for name in CORE},
@@ -34,7 +34,8 @@ LAYERS = {
     "evaluate": {"torch", "numpy", "tqdm"},
     "methods": {"torch", "tqdm"},
     "cli": {"PIL", "tqdm"},
-    "explore": {"torch", "numpy", "PIL", "matplotlib", "ipywidgets"},
+    "distribute": {"ray"},
+    "explore": {"torch", "numpy", "PIL", "matplotlib", "ipywidgets", "anywidget", "traitlets"},
 }
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("_"))
 
