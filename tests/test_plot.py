@@ -1,3 +1,6 @@
+import base64
+import io
+import re
 import subprocess
 import sys
 
@@ -9,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dotseg.plot import class_colours, overlay, show_labels, show_maps
+from dotseg.plot import attention_viewer, class_colours, overlay, scrub, show_labels, show_maps
 
 matplotlib.use("Agg")
 RNG = np.random.default_rng(0)
@@ -150,3 +153,33 @@ def test_maps_refuse(bad):
         show_maps([bad])
     with pytest.raises(ValueError, match="titles: expected"):
         show_maps([])
+
+
+def test_interactive_pictures_are_the_same_bytes_and_small():
+    maps = RNG.random((20, 16, 16))  # drawn anew each time, as when a notebook is run again
+    pages = [scrub([show_maps(m, ["frame"]) for m in maps], range(20), "step <i>").html for _ in range(2)]
+    assert pages[0] == pages[1] and len(pages[0]) < 300_000
+    assert "step <i>" not in pages[0] and "https:" not in pages[0]
+    viewer = attention_viewer(BYTES, RNG.random((256, 256)), (16, 16))
+    assert len(viewer._repr_html_()) < 120_000 and "16 x 16" in repr(viewer)
+
+
+def test_viewer_sprite_holds_every_row():
+    rows = torch.rand(6, 6, generator=torch.Generator().manual_seed(0))
+    data = re.findall(r"base64,([^)\"]+)", attention_viewer(BYTES, rows, (2, 3)).html)[1]
+    sprite = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+    want = ((rows / rows.amax(1, keepdim=True)).sqrt() * 63).round().numpy()
+    for i in range(6):
+        r, c = divmod(i, 3)
+        np.testing.assert_array_equal(sprite[2 * r : 2 * r + 2, 3 * c : 3 * c + 3].ravel(), want[i])
+
+
+@pytest.mark.parametrize("rows", [np.ones((5, 6)), -np.ones((6, 6)), np.full((6, 6), np.nan)])
+def test_viewer_refuses(rows):
+    with pytest.raises(ValueError, match="attention: expected"):
+        attention_viewer(BYTES, rows, (2, 3))
+
+
+def test_scrub_refuses_what_is_too_large():
+    with pytest.raises(ValueError, match="give fewer or smaller frames"):
+        scrub(RNG.integers(0, 256, (3, 500, 500, 3), dtype=np.uint8), "abc", "noise")
