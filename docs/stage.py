@@ -111,7 +111,7 @@ def stage(path, names):
             if found.get("echo") == "false" or not cell.source:
                 cell.metadata["tags"] = ["remove-input"]
         cells.append(cell)
-    nb.cells = cells
+    nb.cells, nb.metadata = cells, {"kernelspec": {"name": "python3", "display_name": "Python 3"}, "language_info": {"name": "python"}}
     return nb
 
 

@@ -36,9 +36,3 @@ def site():
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture(scope="session")
-def names():
-    "The pages of the site, as paths."
-    return sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"))
