@@ -11,7 +11,15 @@ from .sinkhorn import doubly_stochastic, sinkhorn
 from .velocity import maximum_velocity
 
 __all__ = [
-    "PRESETS", "DiscrepancyConfig", "ImageError", "Scores", "Segmentation", "Segmenter", "discrepancy", "doubly_stochastic",
+    "PRESETS", "DiscrepancyConfig", "Explorer", "ImageError", "Scores", "Segmentation", "Segmenter", "discrepancy", "doubly_stochastic",
     "joint_bilateral_upsample", "kl_discrepancy", "maximum_velocity", "normalise", "optimal_path", "refine", "reject_early", "sinkhorn",
     "suppress_non_maxima",
 ]
+
+
+def __getattr__(name):
+    if name != "Explorer":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .explore import Explorer  # brings ipywidgets and matplotlib
+
+    return Explorer
