@@ -7,10 +7,12 @@ __all__ = ['Scaling', 'sinkhorn', 'doubly_stochastic']
 
 # %% ../nbs/01_sinkhorn.ipynb #cd1cd423
 import math
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .core import as_float, check_shapes
@@ -37,6 +39,81 @@ def _log_matmul(
     blocks = log_kernel.unsqueeze(-3).split(max(1, log_kernel.shape[-1] // max(1, x.shape[-2])), -1)
     return torch.cat([torch.logsumexp(x.unsqueeze(-1) + block, -2) for block in blocks], -1)
 
+
+def _iterate_logs(
+    log_kernel: Tensor,  # (..., n, m), largest entry 0
+    a: Tensor,  # (..., k, n)
+    b: Tensor,  # (..., k, m)
+    n_iters: int,
+) -> tuple[Tensor, Tensor]:  # log(K nu) (..., k, n) and log(K^T mu) (..., k, m) of the last iteration
+    "Eq. 22 from nu = 1 in the log domain."
+    kernel = _dense_kernel(log_kernel)
+    transposed = (log_kernel.mT, None if kernel is None else kernel.mT)
+    log_a, log_b = a.log(), b.log()
+    log_nu = torch.zeros_like(b)
+    for _ in range(n_iters):
+        leaving = _log_matmul(log_nu, *transposed)
+        arriving = _log_matmul(log_a - leaving, log_kernel, kernel)
+        log_nu = (log_b - arriving).masked_fill(arriving == -math.inf, 0.0)
+    return leaving, arriving
+
+# %% ../nbs/01_sinkhorn.ipynb #53550f95
+def _holds_factors(log_kernel: Tensor, b: Tensor) -> bool:
+    "Whether the factors of Eq. 22 and all their products with the kernel stay in range, with digits to spare."
+    info = torch.finfo(log_kernel.dtype)
+    if 0 in log_kernel.shape or 0 in b.shape or not b.min() > 0:
+        return False
+    spread = math.log(math.prod(log_kernel.shape[-2:]) / b.min().item()) - 2 * log_kernel.min().item()
+    return spread <= math.log(info.eps / info.tiny)
+
+
+def _sparse(
+    kernel: Tensor,  # (..., n, m)
+    a: Tensor,  # (..., k, n)
+) -> Tensor | None:  # CSR (classes, kernel rows) with the values of a, both with all leading axes; None where that would not be faster
+    places = (a > 0).expand(*torch.broadcast_shapes(kernel.shape[:-2], a.shape[:-2]), -1, -1)
+    count = int(places.sum())
+    if a.device.type != "cpu" or a.requires_grad or kernel.requires_grad or not 0 < 4 * count <= places.numel():
+        return None
+    rows = torch.arange(kernel[..., 0].numel()).view(*kernel.shape[:-2], 1, -1)
+    starts = F.pad(places.sum(-1).flatten().cumsum(0), (1, 0))
+    size = places[..., 0].numel(), rows.numel()
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # that torch calls the format beta
+        return torch.sparse_csr_tensor(starts, rows.expand_as(places)[places], a.expand_as(places)[places], size)
+
+
+def _iterate_sparse(kernel, mu, a, b, n_iters):  # as `_iterate`, with mu from `_sparse`
+    places = (a > 0).expand(*torch.broadcast_shapes(kernel.shape[:-2], a.shape[:-2]), -1, -1)
+    mass, kernel = mu.values().clone(), kernel.reshape(-1, kernel.shape[-1])
+    arriving = nu = mass.new_ones(*places.shape[:-1], kernel.shape[-1])
+    for _ in range(n_iters):
+        torch.sparse.sampled_addmm(mu, nu.flatten(0, -2), kernel.mT, beta=0, out=mu)  # the sums K nu at the places of mu
+        leaving = mu.values().clone()
+        torch.div(mass, leaving, out=mu.values())
+        arriving = (mu @ kernel).view_as(nu)
+        nu = b / arriving  # infinite for a class without support, which has no place in mu to ask for it
+    return a.new_ones(places.shape).masked_scatter(places, leaving).log(), arriving.log()
+
+
+def _iterate(
+    log_kernel: Tensor,  # (..., n, m), largest entry 0; the kernel takes its place
+    a: Tensor,  # (..., k, n)
+    b: Tensor,  # (..., k, m)
+    n_iters: int,
+) -> tuple[Tensor, Tensor]:  # log(K nu) (..., k, n), of no meaning where a is 0, and log(K^T mu) (..., k, m), of the last iteration
+    "Eq. 22 from nu = 1 as it stands, for factors that float can hold."
+    kernel, least = log_kernel.exp_(), torch.finfo(a.dtype).tiny
+    mu, nu = _sparse(kernel, a), torch.ones_like(b)
+    if mu is not None:
+        return _iterate_sparse(kernel, mu, a, b, n_iters)
+    for _ in range(n_iters):
+        leaving = nu @ kernel.mT
+        arriving = (a / leaving) @ kernel
+        nu = b / arriving.clamp_min(least)
+    return leaving.log(), arriving.log()
+
+
+
 # %% ../nbs/01_sinkhorn.ipynb #b0dc3bc5
 @dataclass(frozen=True)
 class Scaling:
@@ -47,7 +124,13 @@ class Scaling:
 
     log_mu: Tensor  # (..., n), -inf where the source has no mass
     log_nu: Tensor  # (..., m)
-    log_kernel: Tensor  # (..., n, m), -cost / eps, with the leading axes of mu or without its last one
+    cost: Tensor  # (..., n, m), with the leading axes of mu or without its last one
+    eps: float
+
+    @property
+    def log_kernel(self) -> Tensor:
+        "-cost / eps, (..., n, m)."
+        return self.cost / -self.eps
 
     @property
     def mu(self) -> Tensor:
@@ -70,7 +153,7 @@ class Scaling:
 
     def plan(self) -> Tensor:
         "The plan itself, (..., n, m): for k classes k times the size of the cost, so for looking, not for use."
-        shared = self.log_mu.ndim >= self.log_kernel.ndim
+        shared = self.log_mu.ndim >= self.cost.ndim
         log_kernel = self.log_kernel.unsqueeze(-3) if shared else self.log_kernel
         return (self.log_mu.unsqueeze(-1) + log_kernel + self.log_nu.unsqueeze(-2)).exp()
 
@@ -79,11 +162,12 @@ class Scaling:
         weights: Tensor,  # the shape of the cost, >= 0
     ) -> Tensor:  # (..., m)
         "sum_i weights_ij plan_ij for every column j, by one matrix product."
-        shared = self.log_mu.ndim >= self.log_kernel.ndim
+        shared = self.log_mu.ndim >= self.cost.ndim
         log_mu = self.log_mu if shared else self.log_mu.unsqueeze(-2)
-        top = self.log_kernel.amax((-2, -1), keepdim=True)
-        kernel = _dense_kernel(self.log_kernel - top)
-        sums = _log_matmul(log_mu + top, self.log_kernel - top + weights.log(), None if kernel is None else kernel * weights)
+        low = self.cost.amin((-2, -1), keepdim=True)
+        log_kernel = (low - self.cost) / self.eps
+        kernel = _dense_kernel(log_kernel)
+        sums = _log_matmul(log_mu - low / self.eps, log_kernel + weights.log(), None if kernel is None else kernel * weights)
         return (self.log_nu + (sums if shared else sums.squeeze(-2))).exp()
 
 # %% ../nbs/01_sinkhorn.ipynb #1184530a
@@ -121,16 +205,12 @@ def sinkhorn(
     shared = a.ndim >= cost.ndim
     log_a, log_b = (x.log() if shared else x.log().unsqueeze(-2) for x in (a, b))  # (..., k, n) and (..., k, m)
     low = cost.amin((-2, -1), keepdim=True)  # a constant of the cost changes no plan, only mu
-    log_kernel = (low - cost) / eps
-    kernel = _dense_kernel(log_kernel)
-    transposed = (log_kernel.mT, None if kernel is None else kernel.mT)
-    log_nu = torch.zeros_like(log_b)
-    for _ in range(n_iters):
-        log_mu = log_a - _log_matmul(log_nu, *transposed)
-        arriving = _log_matmul(log_mu, log_kernel, kernel)
-        log_nu = (log_b - arriving).masked_fill(arriving == -math.inf, 0.0)
-    log_mu = log_mu + low / eps
-    return Scaling(log_mu if shared else log_mu.squeeze(-2), log_nu if shared else log_nu.squeeze(-2), -cost / eps)
+    log_kernel = (low - cost).div_(eps)
+    iterate = _iterate if _holds_factors(log_kernel, b) else _iterate_logs
+    leaving, arriving = iterate(log_kernel, *((a, b) if shared else (a.unsqueeze(-2), b.unsqueeze(-2))), n_iters)
+    log_mu = log_a - leaving + low / eps
+    log_nu = (log_b - arriving).masked_fill(arriving == -math.inf, 0.0)
+    return Scaling(log_mu if shared else log_mu.squeeze(-2), log_nu if shared else log_nu.squeeze(-2), cost, eps)
 
 # %% ../nbs/01_sinkhorn.ipynb #82ff2555
 def doubly_stochastic(
