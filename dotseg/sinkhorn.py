@@ -85,14 +85,15 @@ def _sparse(
 def _iterate_sparse(kernel, mu, a, b, n_iters):  # as `_iterate`, with mu from `_sparse`
     places = (a > 0).expand(*torch.broadcast_shapes(kernel.shape[:-2], a.shape[:-2]), -1, -1)
     mass, kernel = mu.values().clone(), kernel.reshape(-1, kernel.shape[-1])
-    arriving = nu = mass.new_ones(*places.shape[:-1], kernel.shape[-1])
+    nu = mass.new_ones(*places.shape[:-1], kernel.shape[-1])
+    prices, arriving = nu.view(mu.shape[0], -1), torch.empty_like(nu).view(mu.shape[0], -1)  # one row for each class
     for _ in range(n_iters):
-        torch.sparse.sampled_addmm(mu, nu.flatten(0, -2), kernel.mT, beta=0, out=mu)  # the sums K nu at the places of mu
+        torch.sparse.sampled_addmm(mu, prices, kernel.mT, beta=0, out=mu)  # the sums K nu at the places of mu
         leaving = mu.values().clone()
         torch.div(mass, leaving, out=mu.values())
-        arriving = (mu @ kernel).view_as(nu)
-        nu = b / arriving  # infinite for a class without support, which has no place in mu to ask for it
-    return a.new_ones(places.shape).masked_scatter(places, leaving).log(), arriving.log()
+        torch.addmm(arriving, mu, kernel, beta=0, out=arriving)
+        torch.div(b, arriving.view_as(nu), out=nu)  # infinite for a class without support, which has no place in mu to ask for it
+    return a.new_ones(places.shape).masked_scatter(places, leaving).log(), arriving.view_as(nu).log()
 
 
 def _iterate(
