@@ -30,9 +30,9 @@ def area_average(
     return share(size[0], image.shape[-2]) @ image @ share(size[1], image.shape[-1]).mT
 
 # %% ../nbs/06_jbu.ipynb #7a79e539
-def _window(x, i, radius):  # padded (..., c, h + 2r, w + 2r) -> (..., w, c, (2r+1)^2), the windows of cell row i
-    rows = x[..., i : i + 2 * radius + 1, :]
-    return rows.unfold(-1, 2 * radius + 1, 1).movedim(-2, -4).flatten(-2)
+def _windows(x, block, radius):  # padded (..., c, h + 2r, w + 2r) -> (..., rows, w, c, (2r+1)^2), for a slice of cell rows
+    side, rows = 2 * radius + 1, x[..., block.start : block.stop + 2 * radius, :]
+    return rows.unfold(-2, side, 1).unfold(-2, side, 1).movedim(-5, -3).flatten(-2)
 
 # %% ../nbs/06_jbu.ipynb #db800dd4
 def _cells(cells, pixels, device):  # which cell contains each pixel's centre, (pixels,)
@@ -43,15 +43,15 @@ def _places(cells, pixels, like):  # each pixel's place on the grid, p', (pixels
     return (torch.arange(pixels, dtype=like.dtype, device=like.device) + 0.5) * (cells / pixels) - 0.5
 
 
-def _columns(w, W, device):  # columns of each cell, padded to equal number (w, c); where each pixel is found in it (W,)
-    cell = _cells(w, W, device)
-    count = cell.bincount(minlength=w)
+def _members(cells, pixels, device):  # pixels of each cell, padded to equal number (cells, c); where each pixel is found in it (pixels,)
+    cell = _cells(cells, pixels, device)
+    count = cell.bincount(minlength=cells)
     first = count.cumsum(0) - count
-    columns = first[:, None] + torch.arange(int(count.max()), device=device)
-    return columns.clamp(max=W - 1), cell * columns.shape[1] + torch.arange(W, device=device) - first[cell]
+    members = first[:, None] + torch.arange(int(count.max()), device=device)
+    return members.clamp(max=pixels - 1), cell * members.shape[1] + torch.arange(pixels, device=device) - first[cell]
 
 # %% ../nbs/06_jbu.ipynb #b8380287
-def _keys(colours, outside, sigma_s2, sigma_r2):  # relative (..., w, 3, m), 0 or -inf (w, 1, m) -> (..., w, 6, m)
+def _keys(colours, outside, sigma_s2, sigma_r2):  # relative (..., rows, w, 3, m), 0 or -inf (rows, w, 1, m) -> (..., rows, w, 6, m)
     radius = (math.isqrt(colours.shape[-1]) - 1) // 2
     step = torch.arange(-radius, radius + 1, dtype=colours.dtype, device=colours.device)
     place = torch.stack(torch.meshgrid(step, step, indexing="ij")).flatten(1)  # (2, m) rows and columns away
@@ -60,10 +60,10 @@ def _keys(colours, outside, sigma_s2, sigma_r2):  # relative (..., w, 3, m), 0 o
     return torch.cat([colours * (2 / sigma_r2), place, bias], -2)
 
 
-def _queries(colours, y, x):  # relative (..., 3, rows, w, c), (rows,), (w, c) -> (..., w, 6, rows * c)
-    place = torch.stack(torch.broadcast_tensors(y[:, None, None], x, y.new_ones(())))
-    place = place.expand(*colours.shape[:-4], -1, -1, -1, -1)
-    return torch.cat([colours, place], -4).movedim(-2, -4).flatten(-2)
+def _queries(colours, y, x):  # relative (..., 3, rows, a, w, c), (rows, a), (w, c) -> (..., rows, w, 6, a * c)
+    place = torch.stack(torch.broadcast_tensors(y[..., None, None], x, y.new_ones(())))
+    place = place.expand(*colours.shape[:-5], -1, -1, -1, -1, -1)
+    return torch.cat([colours, place], -5).movedim((-4, -2), (-5, -4)).flatten(-2)
 
 
 def _check(maps, image, sigma_s2, sigma_r2, radius):
@@ -98,15 +98,18 @@ def joint_bilateral_upsample(
     means, pad = area_average(image, (h, w)), (radius,) * 4
     padded, padded_means = F.pad(maps, pad), F.pad(means, pad)
     outside = F.pad(means.new_zeros(1, h, w), pad, value=-math.inf)
-    columns, keep = _columns(w, W, maps.device)
-    y, x = _places(h, H, means), _places(w, W, means)[columns] - torch.arange(w, device=maps.device)[:, None]
-    out = maps.new_empty(*torch.broadcast_shapes(maps.shape[:-3], image.shape[:-3]), maps.shape[-3], H, W)
-    ends = _cells(h, H, "cpu").bincount(minlength=h).cumsum(0).tolist()  # pixel rows of each row of cells
-    for i, (start, stop) in enumerate(zip([0, *ends], ends)):
-        own = means[..., i, :]  # (..., 3, w)
-        keys = _keys(_window(padded_means, i, radius) - own.mT[..., None], _window(outside, i, radius), sigma_s2, sigma_r2)
-        queries = _queries(image[..., start:stop, columns] - own[..., None, :, None], y[start:stop] - i, x)
-        mixed = _window(padded, i, radius) @ (keys.mT @ queries).softmax(-2)  # (..., w, k, rows * c)
-        mixed = mixed.unflatten(-1, (-1, columns.shape[1])).movedim(-4, -2).flatten(-2)
-        out[..., start:stop, :] = mixed[..., keep]
-    return out
+    (rows, keep_y), (columns, keep_x) = _members(h, H, maps.device), _members(w, W, maps.device)
+    y, x = (_places(*size, means)[pixels] - torch.arange(size[0], device=maps.device)[:, None] for size, pixels in (((h, H), rows), ((w, W), columns)))
+    lead = torch.broadcast_shapes(maps.shape[:-3], image.shape[:-3])
+    out = maps.new_empty(*lead, maps.shape[-3], *rows.shape, *columns.shape)  # (..., k, h, a, w, c)
+    step = max(1, 8192 // (rows.shape[1] * columns.numel()))
+    for block in (slice(i, min(i + step, h)) for i in range(0, h, step)):
+        own = means[..., block, :]  # (..., 3, rows, w)
+        near = _windows(padded_means, block, radius) - own.movedim(-3, -1)[..., None]
+        keys = _keys(near, _windows(outside, block, radius), sigma_s2, sigma_r2)
+        colours = image[..., rows[block], :][..., columns] - own[..., None, :, None]
+        weights = (keys.mT @ _queries(colours, y[block], x)).softmax(-2)
+        mixed = _windows(padded, block, radius) @ weights  # (..., rows, w, k, a * c)
+        out[..., block, :, :, :] = mixed.unflatten(-1, (-1, columns.shape[1])).movedim((-5, -4), (-4, -2))
+    out = out.flatten(-4, -3).flatten(-2)
+    return out if out.shape[-2:] == (H, W) else out[..., keep_y, :][..., keep_x]

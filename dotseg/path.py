@@ -53,7 +53,8 @@ def optimal_path(
     n = check_shapes(f=(f, "... k n"), attention=(attention, "... n n"))["n"]  # batch axes are those before k and before n n
     if reading not in ("potential", "cost"):
         raise ValueError(f'reading: got {reading!r}, expected "potential" or "cost"')
-    cost = 1 - attention / attention.amax(-1, keepdim=True).clamp_min(torch.finfo(attention.dtype).tiny)
+    most = attention.amax(-1, keepdim=True).clamp_min(torch.finfo(attention.dtype).tiny)
+    cost = torch.addcdiv(most.new_ones(()), attention, most, value=-1)  # 1 - attention / most in one pass
     f = f.expand(*torch.broadcast_shapes(f.shape[:-2], attention.shape[:-2]), -1, -1)
     scaling = sinkhorn(cost, f, f.new_full((n,), 1 / n), eps, n_iters)
     if reading == "cost":

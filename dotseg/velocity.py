@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .core import as_float, check_shapes
-from .sinkhorn import doubly_stochastic
+from .sinkhorn import fit_factors
 
 # %% ../nbs/05_max_velocity.ipynb #d6bc0970
 def _relative(x, dim):
@@ -38,12 +38,12 @@ def maximum_velocity(
         raise ValueError(f"tau: got {tau}, expected a number >= 0; the source takes 0.3")
     if max_steps < 1:
         raise ValueError(f"max_steps: got {max_steps}, expected at least 1")
-    transition = doubly_stochastic(attention, ipf_iters)
-    dtype = torch.promote_types(f.dtype, transition.dtype)
-    x, transition = _relative(f, -1).to(dtype), transition.to(dtype)
+    rows, links, columns = fit_factors(attention, ipf_iters)  # T = rows * links * columns
+    dtype = torch.promote_types(f.dtype, links.dtype)
+    x, rows, links, columns = _relative(f, -1).to(dtype), rows.mT.to(dtype), links.to(dtype), columns.to(dtype)
     level, steps, settled = x, torch.zeros_like(x), torch.zeros_like(x, dtype=torch.bool)
     for _ in range(max_steps):
-        before, x = x, x @ transition
+        before, x = x, ((x * rows) @ links) * columns
         level = torch.where(settled, level, x)
         steps = steps + ~settled
         settled = settled | ((x - before).abs() <= tau)

@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -7,6 +9,8 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from dotseg.sinkhorn import doubly_stochastic, sinkhorn
+
+from watching import Largest
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 
@@ -224,3 +228,68 @@ def test_any_attention_gives_rows_that_sum_to_one(n, seed, sparsity, n_iters):
 def test_errors_of_doubly_stochastic(attention, n_iters, message):
     with pytest.raises(ValueError, match="^" + message):
         doubly_stochastic(attention, n_iters)
+
+
+def disjoint(k=6, n=24, m=10, lead=(), seed=0):
+    "Each patch belongs to one class at most, as after non-maximum suppression; the last class has none."
+    cost, _, b = problem(1, n, m, seed, lead=lead)
+    draw = torch.Generator().manual_seed(seed)
+    owner = torch.randint(0, k, (*lead, 1, n), generator=draw)  # owner k - 1 stands for a patch of nobody
+    owner[..., : k - 1] = torch.arange(k - 1)
+    mass = torch.rand(*lead, 1, n, generator=draw, dtype=torch.float64) ** 8 + 1e-9
+    a = torch.where(owner == torch.arange(k)[:, None], mass, 0.0)
+    a[..., -1, :] = 0
+    return cost, a / a.sum(-1, keepdim=True).clamp_min(1e-30), b
+
+
+@pytest.mark.parametrize("eps", [1.0, 0.1, 0.03, 0.01, 0.001])
+@pytest.mark.parametrize("n_iters", [1, 50])
+def test_disjoint_supports_agree_with_a_loop_over_classes(eps, n_iters):
+    cost, a, b = disjoint()
+    result, expected = sinkhorn(cost, a, b, eps, n_iters), loop_plans(cost, a[:-1], b, eps, n_iters)
+    assert_close(result.plan()[:-1], expected, atol=1e-11, rtol=1e-9)
+    assert torch.equal(result.log_mu.isfinite(), a > 0)
+    assert_close(result.log_nu[-1], torch.zeros(10, dtype=torch.float64))
+    narrow = sinkhorn(cost.float(), a.float(), b.float(), eps, n_iters)
+    assert_close(narrow.plan()[:-1].double(), expected, atol=1e-5, rtol=1e-3)
+    weights = cost * (cost > 0.3)
+    assert_close(result.column_sums(weights)[:-1], (weights * expected).sum(-2), atol=1e-11, rtol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [((2, 3), (2, 3)), ((3,), (2, 3)), ((2, 3), (1, 3)), ((1,), (2,)), ((), (2,))])
+def test_disjoint_supports_of_batches(shape):
+    "Any leading axes of cost and sources that broadcast: each pair gets what it gets alone."
+    costs, sources = disjoint(lead=shape[0])[0], disjoint(lead=shape[1])[1]
+    b = 0.1 + torch.rand(10, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    b = b / b.sum()
+    result = sinkhorn(costs, sources, b)
+    lead = torch.broadcast_shapes(*shape)
+    costs, sources = costs.expand(*lead, -1, -1).flatten(0, -3), sources.expand(*lead, -1, -1).flatten(0, -3)
+    for cost, a, log_mu, log_nu in zip(costs, sources, result.log_mu.flatten(0, -3), result.log_nu.flatten(0, -3)):
+        plan = (log_mu[..., None] - cost / 0.1 + log_nu[:, None]).exp()
+        assert_close(plan[:-1], loop_plans(cost, a[:-1], b, 0.1, 50), atol=1e-12, rtol=1e-9)
+
+
+@given(st.integers(4, 9), st.integers(10, 40), st.integers(1, 7), st.integers(0, 10**6), st.floats(0.04, 10))
+@settings(max_examples=60, deadline=None)
+def test_sparse_and_dense_products_agree(k, n, m, seed, eps):
+    "A gradient asks for the dense form, with the same values."
+    cost, a, b = disjoint(k, n, m, seed=seed)
+    result, dense = sinkhorn(cost, a, b, eps, 7), sinkhorn(cost, a.requires_grad_(), b, eps, 7)
+    assert dense.log_nu.requires_grad and not result.log_nu.requires_grad
+    assert_close(result.log_nu, dense.log_nu.detach(), atol=1e-10, rtol=1e-10)
+    assert_close(result.log_mu, dense.log_mu.detach(), atol=1e-10, rtol=1e-10)
+
+
+def test_disjoint_supports_need_no_more_memory_with_more_classes():
+    for k in (8, 64):
+        cost, a, b = (x.float() for x in disjoint(k, 256, 256))
+        with Largest() as seen:
+            sinkhorn(cost, a, b)
+        assert seen.size == 256 * 256
+
+
+def test_the_beta_warning_of_torch_stays_inside():
+    code = "import torch; from dotseg.sinkhorn import sinkhorn; sinkhorn(torch.rand(4, 4), torch.eye(4), torch.full((4,), 0.25))"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stderr, done.stderr
