@@ -214,7 +214,7 @@ STYLE = """<style>
 .dotseg-legend { list-style: none; margin: 18px 0 0; padding: 0; font-size: 13px; line-height: 22px; }
 .dotseg-legend span { display: inline-block; width: 12px; height: 12px; margin-right: 6px; border-radius: 2px; }
 .dotseg-error { color: #8b1a10; background: #fdecea; border-left: 4px solid #b3261e; padding: 6px 10px; font-size: 13px; line-height: 18px; }
-.dotseg-lines { font-size: 12px; line-height: 17px; overflow-x: auto; margin: 0; }
+.dotseg-explorer pre.dotseg-lines { font: 12px/17px monospace; overflow-x: auto; margin: 0; }
 </style>"""
 
 

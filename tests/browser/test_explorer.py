@@ -63,7 +63,7 @@ def use(page, folder):
     page.get_by_role("img", name="logits of sky").wait_for()
 
     page.get_by_text("export", exact=True).click()
-    field = page.get_by_label("folder")
+    field = page.get_by_role("textbox", name="folder")
     field.fill(str(folder))
     field.blur()
     page.get_by_role("button", name="save the mask").click()
