@@ -73,12 +73,15 @@ def _sparse(
 ) -> Tensor | None:  # CSR (classes, kernel rows) with the values of a, both with all leading axes; None where that would not be faster
     places = (a > 0).expand(*torch.broadcast_shapes(kernel.shape[:-2], a.shape[:-2]), -1, -1)
     count = int(places.sum())
-    if a.device.type != "cpu" or a.requires_grad or kernel.requires_grad or not 0 < 4 * count <= places.numel():
+    if a.device.type != "cpu" or not torch.backends.mkl.is_available() or a.requires_grad or kernel.requires_grad:
+        return None  # torch has these products on the CPU with MKL alone, and without gradients
+    if not 0 < 4 * count <= places.numel():
         return None
     rows = torch.arange(kernel[..., 0].numel()).view(*kernel.shape[:-2], 1, -1)
     starts = F.pad(places.sum(-1).flatten().cumsum(0), (1, 0))
     size = places[..., 0].numel(), rows.numel()
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # that torch calls the format beta
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch calls the format beta
         return torch.sparse_csr_tensor(starts, rows.expand_as(places)[places], a.expand_as(places)[places], size)
 
 

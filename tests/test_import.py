@@ -14,7 +14,7 @@ HEAVY = {"open_clip", "diffusers", "transformers", "matplotlib", "colorcet", "to
 # A module imports only from those above it, and of other libraries only what stands beside it.
 LAYERS = {
     **{name: {"torch"} for name in CORE},
-    "plot": {"torch", "numpy", "matplotlib", "colorcet"},
+    "plot": {"torch", "numpy", "PIL", "matplotlib", "colorcet"},
     "picturebook": {"numpy", "PIL"},
     "images": {"torch", "numpy", "PIL"},
     "checkpoints": {"torch", "huggingface_hub"},
