@@ -31,7 +31,7 @@ def page(browser):
 
 
 def use(page, folder):
-    "A control, the weight of a block, a click, a class name, an upload, an error and the export: each must change what is shown."
+    "The mode, a slider, a click, an error, class names and the export: each must change what is shown."
     labels, attention = page.locator(".dotseg-legend"), page.get_by_text("attention of patch")
     labels.wait_for()
     page.locator(".dotseg-picker img").wait_for()
