@@ -26,7 +26,6 @@ autodoc_typehints_description_target = "documented"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autodoc_class_signature = "mixed"
-python_maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
 docments_names = linkable(MODULES)
 
