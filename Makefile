@@ -1,7 +1,7 @@
 # `make demo` and `make test` need nothing but Python 3.10 or later; everything is installed into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
-NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb nbs/tutorials/*.ipynb))
+NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb nbs/howto/*.ipynb nbs/tutorials/*.ipynb))
 
 .PHONY: demo test slow check lint export notebooks readme docs browser bench miniature lock clean
 
@@ -70,7 +70,7 @@ miniature: .venv/dev  ## train the embedded models from scratch; takes up where 
 	$(TRAIN) ship
 
 lock: .venv/dev  ## write down the versions of everything installed, once they have been tested
-	$(BIN)/python -m pip install --quiet --upgrade --editable ".[dev,docs,browser,bench]"
+	$(BIN)/python -m pip install --quiet --upgrade --editable ".[dev,docs,browser,bench,ray]"
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 clean:

@@ -8,7 +8,7 @@ import setuptools
 config = ConfigParser(delimiters=["="])
 config.read("settings.ini", encoding="utf-8")
 cfg = config["DEFAULT"]
-extras = {name: shlex.split(cfg[f"{name}_requirements"]) for name in ("dev", "docs", "browser", "bench")}
+extras = {name: shlex.split(cfg[f"{name}_requirements"]) for name in ("dev", "docs", "browser", "bench", "ray")}
 
 setuptools.setup(
     name=cfg["lib_name"],
