@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb nbs/howto/*.ipynb nbs/tutorials/*.ipynb))
 
-.PHONY: demo test slow check lint export notebooks readme docs browser bench miniature lock clean
+.PHONY: demo test slow check lint export notebooks readme docs browser explore bench miniature lock clean
 
 .venv/base: setup.py settings.ini constraints.txt
 	$(PYTHON) -m venv .venv
@@ -56,6 +56,10 @@ browser: .venv/dev docs  ## the site as Chromium shows it: links, maths, search,
 	@test -x $(CHROMIUM) || { echo "$(CHROMIUM) is missing: apt-get install chromium, or make browser CHROMIUM=/path/to/it"; exit 1; }
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[browser]"
 	CHROMIUM=$(CHROMIUM) $(BIN)/python -m pytest -q --browser tests/browser
+
+explore: .venv/dev  ## the explorer as an app, in a browser on this machine
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[browser]"
+	$(BIN)/voila nbs/tutorials/playground.ipynb
 
 bench: .venv/dev  ## time the core beside its peers
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"

@@ -2,6 +2,7 @@
 
 Cells marked `#| eval: false` or with a flag of `tst_flags`, and the closing `nbdev_export()`, are left out, as
 `nbdev_test` leaves them out (`jupyter nbconvert --execute` would run them), and keep the outputs they have.
+Live widgets are not stored: without a kernel they show nothing.
 With `--slow` those marked `#| slow` are run too.
 """
 import re
@@ -18,6 +19,8 @@ FLAGS.read(Path(__file__).parent.parent / "settings.ini", encoding="utf-8")
 FLAGS = "|".join(flag for flag in FLAGS["DEFAULT"]["tst_flags"].split() if (flag, "--slow") != ("slow", sys.argv[1]))
 SKIP = re.compile(rf"^\s*#\|\s*(eval:\s*false|{FLAGS})|nbdev_export\(", re.M)
 
+VIEW = "application/vnd.jupyter.widget-view+json"
+
 
 class Runner(NotebookClient):
     async def async_execute_cell(self, cell, cell_index, **kwargs):
@@ -30,8 +33,10 @@ class Runner(NotebookClient):
 for path in map(Path, [arg for arg in sys.argv[1:] if arg != "--slow"]):
     start, nb = time.time(), nbformat.read(path, 4)
     nb.metadata.pop("widgets", None)
-    Runner(nb, timeout=1800, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute()
+    Runner(nb, timeout=1800, kernel_name="python3", store_widget_state=False, resources={"metadata": {"path": str(path.parent)}}).execute()
     for cell in nb.cells:
         cell.metadata.pop("execution", None)
+        if "outputs" in cell:
+            cell.outputs = [o for o in cell.outputs if VIEW not in o.get("data", {})]
     nbformat.write(nb, path)
     print(f"{path} {time.time() - start:.1f} s")
