@@ -5,6 +5,7 @@ and `#| fig-alt: "..."` describes its figures. Names of the library in backticks
 """
 import importlib
 import re
+import shutil
 from configparser import ConfigParser
 from importlib.metadata import distribution
 from pathlib import Path
@@ -34,8 +35,8 @@ What each notebook exports. `import dotseg` gives the few names that most progra
 GROUPS = {
     "Lessons": range(8),
     "Models": [*range(10, 19), 9, 19, 8],
-    "Use": [*range(20, 30), *range(40, 50)],
-    "Evaluation": range(30, 40),
+    "Use": [*range(20, 30), *range(36, 50)],
+    "Evaluation": range(30, 36),
     "Tutorials": ["tutorials"],
     "How-to": ["howto"],
 }
@@ -174,4 +175,5 @@ def copy_mathjax():
 
 if __name__ == "__main__":
     write(sources())
+    shutil.copytree(NOTEBOOKS / "images", SOURCE / "images", dirs_exist_ok=True)  # pictures that Markdown cells show
     copy_mathjax()
