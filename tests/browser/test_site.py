@@ -36,7 +36,7 @@ def look(page, address, view, found):
     "Open one page in one view, note the faults by their kind, and give its ids and its links."
     width, scheme = VIEWS[view]
     page.set_viewport_size({"width": width, "height": 900})
-    page.emulate_media(color_scheme=scheme)
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # or axe may meet a colour on its way to another
     page.goto(address)
     page.wait_for_function(f"document.documentElement.dataset.theme == '{scheme}'")
     page.evaluate("window.MathJax && MathJax.startup.promise")
