@@ -1,4 +1,4 @@
-# `make demo` and `make test` need nothing but Python 3.10 or later; everything is installed into .venv.
+# `make demo` and `make test` need nothing but Python 3.11 or later; everything is installed into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb nbs/howto/*.ipynb nbs/tutorials/*.ipynb))

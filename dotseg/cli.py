@@ -8,6 +8,7 @@ __all__ = ['find_images', 'is_done', 'load', 'segment', 'demo', 'presets', 'data
 
 # %% ../nbs/40_cli.ipynb #34173296
 import argparse
+import gc
 import json
 import os
 import sys
@@ -15,19 +16,12 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-from PIL import Image
-
-from . import __version__
-from .datasets import ENDINGS
-from .images import write_whole
-from .picturebook import CLASSES, LESSON_SEED, PictureBook, draw_scene
-from .presets import PRESETS
-from .prompts import check_classes
-from .refine import MODES
-from .segmenter import Segmenter
+import dotseg
 
 # %% ../nbs/40_cli.ipynb #94aa0fa1
 def _search(folder, out):  # the images in a folder, relative to it; not hidden ones, not those in the output folder
+    from dotseg.datasets import ENDINGS
+
     if folder.resolve() == out.resolve():
         raise ValueError(f"--out: {out} is the folder of the images; give another, so that masks and images do not mix")
     inside = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file())
@@ -85,20 +79,22 @@ def is_done(
     return same and newer and (not with_overlay or mask.with_suffix(".overlay.png").exists())
 
 # %% ../nbs/40_cli.ipynb #a72b1076
-def load(args) -> Segmenter:
+def load(args) -> "dotseg.Segmenter":
     "The segmenter that the options ask for."
     given = dict(word.partition("=")[::2] for word in args.checkpoint or ())
     if not all(given.values()):
         raise ValueError(f"--checkpoint: got {' '.join(args.checkpoint)}, expected PART=PATH, such as clip=ViT-B-16.safetensors")
-    return Segmenter.from_preset(args.preset, args.device, args.dtype, given, **({"mode": args.mode} if args.mode else {}))
+    return dotseg.Segmenter.from_preset(args.preset, args.device, args.dtype, given, **({"mode": args.mode} if args.mode else {}))
 
 
 def segment(args) -> int:
     "`dotseg segment`: 0 if every image has its mask, 1 if some could not be read."
+    inputs = find_images(args.images, args.out)
     from tqdm import tqdm
 
+    from dotseg.prompts import check_classes
+
     classes = check_classes(args.classes.split(","))
-    inputs = find_images(args.images, args.out)
     args.out.mkdir(parents=True, exist_ok=True)
     segmenter = load(args)
     settings, names, failed = segmenter.settings(classes), {str(path): name for path, name in inputs}, []
@@ -122,6 +118,11 @@ def segment(args) -> int:
 # %% ../nbs/40_cli.ipynb #d53fd1f3
 def demo(args) -> int:
     "`dotseg demo`: a page of the picture book, all its classes offered, into the output folder."
+    from PIL import Image
+
+    from dotseg.images import write_whole
+    from dotseg.picturebook import CLASSES, LESSON_SEED, draw_scene
+
     page = args.out / "page.png"
     args.out.mkdir(parents=True, exist_ok=True)
     write_whole(page, lambda file: Image.fromarray(draw_scene(LESSON_SEED).image).save(file, "PNG"))
@@ -136,7 +137,7 @@ def demo(args) -> int:
 
 def presets(args) -> int:
     "`dotseg presets`: what there is, and what it would download."
-    for name, preset in PRESETS.items():
+    for name, preset in dotseg.PRESETS.items():
         print(f"{name:20}{preset.about}")
         for part, made_of in preset.parts.items():
             if (files := made_of.checkpoint) is not None:
@@ -167,8 +168,7 @@ def prepare(args) -> int:
 def evaluate(args) -> int:
     "`dotseg evaluate`: a segmenter on a data set, alone or under torchrun; 0 if every image was counted."
     from dotseg.datasets import load_dataset, load_folder
-    from dotseg.evaluate import evaluate as measure
-    from dotseg.evaluate import local_device
+    from dotseg.evaluate import evaluate as measure, local_device
     from dotseg.metrics import report_text
     from dotseg.protocol import Protocol
 
@@ -200,6 +200,7 @@ def profile(args) -> int:
 def methods(args) -> int:
     "`dotseg methods`: the table of methods on pages of the picture book."
     from dotseg.methods import format_table, measure_methods, summarise
+    from dotseg.picturebook import PictureBook
 
     pages = PictureBook(args.split, args.pages)
     print(format_table(summarise(measure_methods(load(args), pages))))
@@ -210,17 +211,13 @@ def methods(args) -> int:
 def parser() -> argparse.ArgumentParser:
     "The options of all commands."
     top = argparse.ArgumentParser(prog="dotseg", description="Training-free open-vocabulary semantic segmentation.")
-    top.add_argument("--version", action="version", version=f"dotseg {__version__}")
+    top.add_argument("--version", action="version", version=f"dotseg {dotseg.__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(run, about, **defaults):
         sub = commands.add_parser(run.__name__, help=about, description=f"{about[0].upper()}{about[1:]}.")
         sub.set_defaults(run=run, mode=None, checkpoint=None, **defaults)
         return sub
-
-    def running(sub):
-        sub.add_argument("--mode", help=f"{', '.join(MODES)} (default: the preset's)")
-        sub.add_argument("--out", type=Path, default=Path("out"), help="folder for masks and reports (default: out)")
 
     trial = command(demo, "segment a bundled page with the embedded models", preset="picturebook")
     work = command(segment, "segment image files and folders")
@@ -239,14 +236,12 @@ def parser() -> argparse.ArgumentParser:
     test.add_argument("--masks", help="for a folder: where its masks are")
     test.add_argument("--first", type=int, default=0, help="for a folder: the value of the first class in the masks (default: 0)")
     test.add_argument("--out", type=Path, help="folder for records and result (default: results/DATASET-PRESET)")
-    test.add_argument("--mode", help=f"{', '.join(MODES)} (default: the preset's)")
     for name, text in (("side", "about the side of the whole image for the logits"), ("short", "shorter side of the image"), ("crop", "side of a window"), ("stride", "from window to window")):
         test.add_argument(f"--{name}", type=int, help=f"{text}, pixels")
     test.add_argument("--threshold", type=float, help="confidence under which a pixel is background (default: the data set's)")
     test.add_argument("--limit", type=int, help="only so many images")
     test.add_argument("--save-masks", action="store_true", help="write the predictions too")
     test.add_argument("--fresh", action="store_true", help="forget what was counted there")
-    test.add_argument("--batch-size", type=int, default=8, help="windows encoded together (default: 8)")
     known.add_argument("--root", type=Path, help="a folder to look in")
     making.add_argument("dataset", help="cityscapes, coco_stuff, coco_object, context60 or context59")
     making.add_argument("--root", type=Path, required=True, help="the folder of the data set")
@@ -255,13 +250,15 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--preset", default="clip-b16-dinov2-reg", help="models to use, see `dotseg presets` (default: clip-b16-dinov2-reg)")
     for sub in (work, test):
         sub.add_argument("--checkpoint", action="append", metavar="PART=PATH", help="a file, folder or hub id for a part of the preset; may be repeated")
+        sub.add_argument("--batch-size", type=int, default=8, help="images or windows encoded together (default: 8)")
     costs.add_argument("--size", type=int, default=512, help="side of a square image in pixels (default: 512)")
     costs.add_argument("--names", type=int, default=21, help="number of class names (default: 21)")
-    running(trial)
-    running(work)
+    for sub in (trial, work):
+        sub.add_argument("--out", type=Path, default=Path("out"), help="folder for masks and reports (default: out)")
+    for sub in (trial, work, test):
+        sub.add_argument("--mode", help="velocity, path, kl, one_step, fused or logits (default: the preset's)")
     work.add_argument("--overlay", action="store_true", help="also write the mask laid over the image")
     work.add_argument("--overwrite", action="store_true", help="segment again what is already done")
-    work.add_argument("--batch-size", type=int, default=8, help="images encoded together (default: 8)")
     table.add_argument("--split", default="test", choices=["validation", "test"], help="which pages (default: test)")
     table.add_argument("--pages", type=int, default=200, help="number of pages (default: 200)")
     for sub in (trial, work, table, test, costs):
@@ -275,6 +272,8 @@ def main(
 ) -> int:  # exit code: 0 for success, 1 for images that failed or a full disk, 2 for wrong arguments, 130 if interrupted
     "The `dotseg` command."
     args = parser().parse_args(argv)
+    if argv is None:  # a process of our own: what libraries make as they are imported, half a million objects, holds no garbage to look for
+        gc.set_threshold(10_000)
     goes_on = "masks that are there are whole, and the same command goes on from here"
     try:
         with warnings.catch_warnings():

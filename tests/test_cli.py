@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from dotseg import __version__, cli
 from dotseg.cli import find_images, is_done, main
 from dotseg.picturebook import CLASSES, draw_scene
 from dotseg.presets import PRESETS, Preset
-from dotseg.refine import DiscrepancyConfig
+from dotseg.refine import MODES, DiscrepancyConfig
 
 SCRIPT = Path(sys.executable).parent / ("dotseg.exe" if os.name == "nt" else "dotseg")
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
@@ -345,7 +346,11 @@ def test_profile(capsys):
 def test_help(capsys, command):
     with pytest.raises(SystemExit) as end:
         main([*command, "--help"])
-    assert end.value.code == 0 and f"usage: dotseg {' '.join(command)}" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert end.value.code == 0 and f"usage: dotseg {' '.join(command)}" in out
+    listed = re.search(r"--mode MODE +(.*?) \(default", out, re.DOTALL)
+    assert bool(listed) == (command in (["demo"], ["segment"], ["evaluate"]))
+    assert listed is None or tuple(re.findall(r"\w+", listed[1].replace(" or ", " "))) == MODES
 
 
 @pytest.mark.parametrize("words", [[], ["paint"], ["segment", "a.png"], ["evaluate"], ["prepare", "voc21"], ["methods", "--split", "train"]])

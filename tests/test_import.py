@@ -33,7 +33,7 @@ LAYERS = {
     "protocol": {"torch", "numpy", "PIL"},
     "evaluate": {"torch", "numpy", "tqdm"},
     "methods": {"torch", "tqdm"},
-    "cli": {"PIL", "tqdm"},
+    "cli": {"dotseg", "PIL", "tqdm"},  # the package itself, whose names are imported when they are used
     "distribute": {"ray"},
     "explore": {"torch", "numpy", "PIL", "matplotlib", "ipywidgets", "anywidget", "traitlets"},
 }
@@ -46,18 +46,44 @@ def python(code):
     return done.stdout.strip()
 
 
+def brings(code):
+    "What is imported by a piece of code besides the standard library: the outermost packages."
+    code = f"import sys; before = set(sys.modules); {code}\nprint(*sorted({{m.partition('.')[0] for m in set(sys.modules) - before}} - sys.stdlib_module_names))"
+    return python(code).splitlines()[-1].split()
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["segment", "--help"], ["evaluate", "-h"], ["paint"], ["segment", "a.png", "--clases", "sky"], ["segment", "a.png", "--classes", "sky"]])
+def test_help_and_slips_wait_for_no_library(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert brings(f"import contextlib, dotseg.cli\nwith contextlib.suppress(SystemExit): dotseg.cli.main({words})") == ["dotseg", "lazy_loader"]
+
+
 def test_import_dotseg_is_light():
-    assert python(f"import sys, dotseg; print(sorted({HEAVY} & set(sys.modules)))") == "[]"
+    assert brings("import dotseg; dotseg.__version__; dir(dotseg)") == ["dotseg", "lazy_loader"]
+    names = [name for name in dotseg.__all__ if name != "Explorer"]
+    assert python(f"import sys; from dotseg import {', '.join(names)}; print(sorted({HEAVY} & set(sys.modules)))") == "[]"
+
+
+@pytest.mark.parametrize("first", [
+    "import dotseg", "import dotseg.segmenter", "import dotseg.refine, dotseg.sinkhorn", "from dotseg.refine import discrepancy; from dotseg.sinkhorn import Scaling",
+    "import dotseg; dotseg.optimal_path", "import dotseg; dotseg.sinkhorn; import dotseg.refine", "from dotseg import *", "from dotseg import Explorer",
+])
+def test_a_function_is_not_hidden_by_the_module_of_its_name(first):
+    code = f"""
+{first}
+import dotseg, inspect, pickle
+from dotseg import refine, sinkhorn
+for name, function in (("refine", refine), ("sinkhorn", sinkhorn)):
+    assert function is getattr(dotseg, name) is pickle.loads(pickle.dumps(function)) and inspect.getsource(function).startswith(f"def {{name}}(")
+"""
+    python(code)
 
 
 def test_the_core_needs_nothing_but_torch():
-    """Without the package's own `__init__`, which brings the segmenter and with it PIL; whatever is None in sys.modules cannot be imported."""
+    "Whatever is None in sys.modules cannot be imported."
     code = f"""
-import sys, types
+import sys
 sys.modules.update(dict.fromkeys({HEAVY | {"PIL"}}))
-package = types.ModuleType("dotseg")
-package.__path__ = [{str(PACKAGE)!r}]
-sys.modules["dotseg"] = package
 for name in {CORE}:
     __import__("dotseg." + name)
 print(sorted(name.partition(".")[2] for name in sys.modules if name.startswith("dotseg.")))
@@ -85,7 +111,7 @@ def test_layers(module):
     above = list(LAYERS)[: list(LAYERS).index(module)]
     for name, at_once in imports(ast.parse((PACKAGE / f"{module}.py").read_text("utf-8"))):
         library, _, inner = name.partition(".")
-        if library == "dotseg":
+        if library == "dotseg" and inner:
             assert inner.split(".")[0] in [*above, "__version__"], f"{module} imports {name}, which is not above it"
         elif library not in sys.stdlib_module_names:
             assert library in LAYERS[module], f"{module} imports {library}"
