@@ -93,7 +93,7 @@ def test_jupyterlab(page, tmp_path):
     with lab.lab(tmp_path / "home", tmp_path / "root") as status:
         page.goto(status.replace("/api/status", f"/doc/tree/{NOTEBOOK.name}"))
         page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
-        page.wait_for_selector("[data-status='idle']")
+        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # before that, Run asks for a kernel
         page.locator(".jp-NotebookPanel").click(position={"x": 200, "y": 100})
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name=re.compile("^Run All Cells")).first.click()
