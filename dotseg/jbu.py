@@ -7,6 +7,7 @@ __all__ = ['area_average', 'joint_bilateral_upsample']
 
 # %% ../nbs/06_jbu.ipynb #af5b6bf9
 import math
+from importlib.util import find_spec
 
 import torch
 import torch.nn.functional as F
@@ -80,6 +81,11 @@ def _check(maps, image, sigma_s2, sigma_r2, radius):
         raise ValueError(f"radius: got {radius!r}, expected a whole number of cells, 0 or more")
 
 # %% ../nbs/06_jbu.ipynb #ab8bb9aa
+def _has_kernel(maps, image):  # whether jbu_triton can do it
+    needs_graph = torch.is_grad_enabled() and (maps.requires_grad or image.requires_grad)
+    return maps.is_cuda and maps.dtype == torch.float32 and not needs_graph and find_spec("triton") is not None
+
+
 def joint_bilateral_upsample(
     maps: Tensor,  # (..., k, h, w) finite numbers
     image: Tensor,  # (..., 3, H, W) in [0, 1]; any H and W, whole multiples of h and w or not
@@ -96,11 +102,16 @@ def joint_bilateral_upsample(
     _check(maps, image, sigma_s2, sigma_r2, radius)
     image, (h, w), (H, W) = image.to(maps.dtype), maps.shape[-2:], image.shape[-2:]
     means, pad = area_average(image, (h, w)), (radius,) * 4
+    lead = torch.broadcast_shapes(maps.shape[:-3], image.shape[:-3])
+    if _has_kernel(maps, image):
+        from dotseg.jbu_triton import upsample_in_one_pass
+
+        batched = [x.expand(*lead, *x.shape[-3:]).reshape(-1, *x.shape[-3:]) for x in (maps, image, means)]
+        return upsample_in_one_pass(*batched, sigma_s2, sigma_r2, radius).view(*lead, -1, H, W)
     padded, padded_means = F.pad(maps, pad), F.pad(means, pad)
     outside = F.pad(means.new_zeros(1, h, w), pad, value=-math.inf)
     (rows, keep_y), (columns, keep_x) = _members(h, H, maps.device), _members(w, W, maps.device)
     y, x = (_places(*size, means)[pixels] - torch.arange(size[0], device=maps.device)[:, None] for size, pixels in (((h, H), rows), ((w, W), columns)))
-    lead = torch.broadcast_shapes(maps.shape[:-3], image.shape[:-3])
     out = maps.new_empty(*lead, maps.shape[-3], *rows.shape, *columns.shape)  # (..., k, h, a, w, c)
     step = max(1, 8192 // (rows.shape[1] * columns.numel()))
     for block in (slice(i, min(i + step, h)) for i in range(0, h, step)):

@@ -13,6 +13,7 @@ CORE = ("core", "sinkhorn", "logits", "attention", "path", "velocity", "jbu", "r
 HEAVY = {"open_clip", "diffusers", "transformers", "matplotlib", "colorcet", "torchvision", "safetensors", "huggingface_hub", "pycocotools", "ray"}  # inside functions only
 # A module imports only from those above it, and of other libraries only what stands beside it.
 LAYERS = {
+    "jbu_triton": {"torch", "triton"},  # what jbu calls on a GPU
     **{name: {"torch"} for name in CORE},
     "plot": {"torch", "numpy", "PIL", "matplotlib", "colorcet"},
     "picturebook": {"numpy", "PIL"},
