@@ -36,23 +36,28 @@ class MiniatureTokenizer:
 
         self.stock = SimpleTokenizer(context_length=CONTEXT)
         known = [template(name) for template in OPENAI_IMAGENET_TEMPLATES for name in CLASSES] + list(EXTRA_WORDS)
-        self.ids = sorted({0} | {i for text in known for i in self.stock.encode(text)})
+        self.ids = sorted({0, *self.stock.encode(" ".join(sorted(set(" ".join(known).split()))))})  # each word once
         self.ids += [self.stock.sot_token_id, self.stock.eot_token_id]  # the end token stays the largest: CLIP finds it by arg max
         self.new = {old: new for new, old in enumerate(self.ids)}
 
     def __call__(self, texts: str | list[str], context_length: int | None = None) -> Tensor:
         "(b, context_length or 32) token ids; a `ValueError` names the first text with an unknown word."
-        texts = [texts] if isinstance(texts, str) else texts
-        for text in texts:
-            unknown = [i for i in self.stock.encode(text) if i not in self.new]
-            if unknown:
+        texts, length = [texts] if isinstance(texts, str) else texts, context_length or CONTEXT
+        rows = torch.zeros(len(texts), length, dtype=torch.long)
+        for row, text in zip(rows, texts):
+            pieces = self.stock.encode(text)
+            if unknown := [i for i in pieces if i not in self.new]:
                 raise ValueError(
                     f"prompt {text!r}: the miniature does not know {self.stock.decode(unknown).split()}; "
                     f"it knows the classes {', '.join(CLASSES)}")
-        return torch.tensor([[self.new[i] for i in row] for row in self.stock(texts, context_length or CONTEXT).tolist()])
+            pieces = [self.stock.sot_token_id, *pieces[:length - 2], self.stock.eot_token_id]
+            row[:len(pieces)] = torch.tensor([self.new[i] for i in pieces])
+        return rows
 
 # %% ../nbs/14_miniature.ipynb #8722c5bb
-def build_clip() -> nn.Module:
+def build_clip(
+    pieces: int | None = None,  # in the vocabulary; those that `MiniatureTokenizer` knows by default
+) -> nn.Module:
     "open_clip's `CLIP`: a ViT of 4 blocks on a 16 x 16 grid, whose patch embedding is three strided convolutions."
     from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 
@@ -60,7 +65,7 @@ def build_clip() -> nn.Module:
     model = CLIP(
         embed_dim=128,
         vision_cfg=CLIPVisionCfg(layers=4, width=width, head_width=64, patch_size=8, image_size=128),
-        text_cfg=CLIPTextCfg(context_length=CONTEXT, vocab_size=len(MiniatureTokenizer().ids), width=96, heads=3, layers=2))
+        text_cfg=CLIPTextCfg(context_length=CONTEXT, vocab_size=pieces or len(MiniatureTokenizer().ids), width=96, heads=3, layers=2))
     convolution = lambda i, o: nn.Conv2d(i, o, 3, 2, 1, bias=False)
     model.visual.conv1 = nn.Sequential(
         convolution(3, 32), nn.BatchNorm2d(32), nn.GELU(), convolution(32, 64), nn.BatchNorm2d(64), nn.GELU(), convolution(64, width), nn.BatchNorm2d(width))
@@ -122,7 +127,9 @@ def load_miniature(
 ) -> tuple[ClipLogits, DiffusionAttention]:
     "The embedded logit source and attention source, through the classes that serve the large models."
     tokenize = MiniatureTokenizer()
-    clip, vae, unet = (nn.Module.to(read_weights(build(), name), device, dtype) for build, name in ((build_clip, "clip"), (build_vae, "vae"), (build_unet, "unet")))
+    clip, vae, unet = (
+        nn.Module.to(read_weights(model, name), device, dtype)
+        for model, name in ((build_clip(len(tokenize.ids)), "clip"), (build_vae(), "vae"), (build_unet(), "unet")))
     vae.register_to_config(scaling_factor=json.loads((WEIGHTS / "card.json").read_text())["scaling_factor"])
     with torch.no_grad():
         prompt = text_tokens(clip, tokenize([""]).to(device))

@@ -67,6 +67,8 @@ class PromptEncoder:
         "`ValueError` if a prompt is longer than the model reads."
         prompts = [template(name) for template in self.templates]
         rows = self.tokenize(prompts)
+        if not rows[:, -1].any():  # each of them ends in 0, which fills up, so there was room
+            return rows
         length = rows.shape[1]
         cut = (self.tokenize(prompts, context_length=length + 1)[:, :length] != rows).any(1)
         if cut.any():
@@ -113,7 +115,6 @@ def best_synonym(
 ) -> Tensor:  # (b, k, n)
     "The maximum over the names of each class, patch by patch."
     check_shapes(cosines=(cosines, f"b {sum(c.count('|') + 1 for c in classes)} n"))
-    sizes = torch.tensor([c.count("|") + 1 for c in classes], device=cosines.device)
-    owner = torch.arange(len(classes), device=cosines.device).repeat_interleave(sizes)[:, None].expand_as(cosines)
+    owner = torch.tensor([i for i, c in enumerate(classes) for _ in c.split("|")], device=cosines.device)[:, None].expand_as(cosines)
     lowest = cosines.new_full((len(cosines), len(classes), cosines.shape[-1]), -math.inf)
     return lowest.scatter_reduce(1, owner, cosines, "amax")
