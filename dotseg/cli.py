@@ -173,17 +173,20 @@ def evaluate(args) -> int:
     from dotseg.protocol import Protocol
 
     if (args.dataset == "folder") != bool(args.images and args.masks):
-        raise ValueError('give a data set of `dotseg datasets`, or "folder" with --images, --masks and --classes')
+        raise ValueError("give a data set of `dotseg datasets`, or --images, --masks and --classes for a folder of your own")
     if args.dataset == "folder" and not args.classes:
         raise ValueError("--classes: got none, expected a file with one class a line")
-    data = load_folder(args.images, args.masks, args.classes, args.first) if args.dataset == "folder" else load_dataset(args.dataset, args.root, args.classes)
+    if args.dataset == "folder":
+        data = load_folder(args.images, args.masks, args.classes, args.first, threshold=args.threshold)
+    else:
+        data = load_dataset(args.dataset, args.root, args.classes)
     args.device = local_device(args.device)
     protocol = Protocol(args.side, args.short, args.crop, args.stride, args.threshold)
     out = args.out or Path("results") / f"{args.dataset}-{args.preset}"
     found = measure(load(args), data[: args.limit], out, protocol, args.save_masks, args.fresh, args.batch_size)
     if int(os.environ.get("RANK", 0)) == 0:
         print(report_text(found.report))
-        print(f"{found.images} images; {out / 'result.json'} and {out / 'result.csv'} have all of it")
+        print(f"{found.images} images; {out / 'result.json'} and {out / 'result.csv'} have all of it, {out / 'result.png'} shows the worst and the best classes")
         for name, why in found.excluded.items():
             print(f"not counted: {name}: {why}", file=sys.stderr)
     return 1 if found.excluded else 0
@@ -229,16 +232,16 @@ def parser() -> argparse.ArgumentParser:
     costs = command(profile, "parameters, multiply-adds, time and memory of each stage, with random weights")
     work.add_argument("images", nargs="+", help="image files and folders")
     work.add_argument("--classes", required=True, help='names, separated by commas, synonyms by |: "sky, grass, house|cottage"')
-    test.add_argument("dataset", help='one of `dotseg datasets`, or "folder" for images and masks of your own')
+    test.add_argument("dataset", nargs="?", default="folder", help="one of `dotseg datasets`; leave it out for images and masks of your own")
     test.add_argument("--root", type=Path, help="the folder of the data set")
     test.add_argument("--classes", type=Path, help="a file with one class a line, synonyms separated by ;")
-    test.add_argument("--images", help="for a folder: where its images are, or a pattern with {} for the name")
-    test.add_argument("--masks", help="for a folder: where its masks are")
-    test.add_argument("--first", type=int, default=0, help="for a folder: the value of the first class in the masks (default: 0)")
+    test.add_argument("--images", help="of your own: where the images are, or a pattern with {} for the name")
+    test.add_argument("--masks", help="of your own: where the masks are, or a pattern")
+    test.add_argument("--first", type=int, default=0, help="of your own: the value of the first class in the masks (default: 0)")
     test.add_argument("--out", type=Path, help="folder for records and result (default: results/DATASET-PRESET)")
     for name, text in (("side", "about the side of the whole image for the logits"), ("short", "shorter side of the image"), ("crop", "side of a window"), ("stride", "from window to window")):
         test.add_argument(f"--{name}", type=int, help=f"{text}, pixels")
-    test.add_argument("--threshold", type=float, help="confidence under which a pixel is background (default: the data set's)")
+    test.add_argument("--threshold", type=float, help="confidence under which a pixel is background, the first class (default: the data set's)")
     test.add_argument("--limit", type=int, help="only so many images")
     test.add_argument("--save-masks", action="store_true", help="write the predictions too")
     test.add_argument("--fresh", action="store_true", help="forget what was counted there")

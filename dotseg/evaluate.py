@@ -26,7 +26,7 @@ from torch import Tensor
 
 from .datasets import Dataset
 from .images import ImageError, write_whole
-from .metrics import boundary_matrix, class_report, confusion_matrix, mean_iou, report_csv
+from .metrics import boundary_matrix, class_report, confusion_matrix, mean_iou, plot_classes, report_csv
 from .protocol import Protocol, segment_image
 from .segmenter import Segmenter
 
@@ -160,11 +160,13 @@ class Evaluation:
         self,
         folder: str | os.PathLike,  # which exists
     ) -> Path:  # of the JSON
-        "Write result.json, and result.csv with a line for each class; each whole or not at all."
+        "Write result.json, result.csv with a line for each class, and result.png, the figure of the worst and best; each whole or not at all."
         content = {"dataset": self.dataset, "images": self.images, "excluded": self.excluded, "settings": self.settings, **self.report,
                    "matrix": self.matrix.tolist(), "boundary": self.boundary.tolist()}
         path = Path(folder, "result.json")
         write_whole(path.with_suffix(".csv"), lambda file: file.write(report_csv(self.report).encode()))
+        if self.report["summary"]["classes"]:
+            write_whole(path.with_suffix(".png"), lambda file: plot_classes(self.report).savefig(file, format="png", dpi=150))
         write_whole(path, lambda file: file.write(json.dumps(content, indent=1, allow_nan=False).encode()))
         return path
 

@@ -353,7 +353,7 @@ def test_help(capsys, command):
     assert listed is None or tuple(re.findall(r"\w+", listed[1].replace(" or ", " "))) == MODES
 
 
-@pytest.mark.parametrize("words", [[], ["paint"], ["segment", "a.png"], ["evaluate"], ["prepare", "voc21"], ["methods", "--split", "train"]])
+@pytest.mark.parametrize("words", [[], ["paint"], ["segment", "a.png"], ["prepare", "voc21"], ["methods", "--split", "train"]])
 def test_misspelt_options(capsys, words):
     with pytest.raises(SystemExit) as end:
         main(words)
@@ -386,7 +386,7 @@ def two_halves(*names):
 
 
 def measure(*words):
-    return main(["evaluate", "folder", "--images", "images", "--masks", "masks", "--classes", "classes.txt", "--preset", "fake", *words])
+    return main(["evaluate", "--images", "images", "--masks", "masks", "--classes", "classes.txt", "--preset", "fake", *words])
 
 
 def test_evaluate_a_folder(home, capsys):
@@ -396,7 +396,7 @@ def test_evaluate_a_folder(home, capsys):
     assert "2 images; " in out and "mIoU" in out and "dark" in out
     result = json.loads(Path("runs/result.json").read_text())
     assert sum(map(sum, result["matrix"])) == 2 * 48 and result["settings"]["models"]["preset"] == "fake"
-    assert {"masks/a.png", "masks/b.png", "result.csv", "result.json", "run.json"} < files("runs")
+    assert {"masks/a.png", "masks/b.png", "result.csv", "result.json", "result.png", "run.json"} < files("runs")
 
     Path("images/b.png").write_bytes(b"torn")
     assert measure("--out", "runs", "--mode", "logits") == 1
@@ -404,12 +404,15 @@ def test_evaluate_a_folder(home, capsys):
     assert measure("--out", "runs", "--mode", "kl") == 2, "other settings in the same folder"
     assert "holds a run with other settings" in capsys.readouterr().err
     assert measure("--out", "runs", "--mode", "kl", "--fresh", "--limit", "1") == 0
+    assert measure("--out", "unsure", "--mode", "logits", "--threshold", "1", "--limit", "1") == 0, "the first class is the background"
+    assert [sum(column) for column in zip(*json.loads(Path("unsure/result.json").read_text())["matrix"])][0] > 24
 
 
 @pytest.mark.parametrize("words, message", [
-    (["folder"], "give a data set of"),
+    ([], "give a data set of `dotseg datasets`, or --images, --masks and --classes"),
+    (["--images", "a", "--classes", "c"], "give a data set of"),
     (["picturebook", "--images", "a", "--masks", "b"], "give a data set of"),
-    (["folder", "--images", "a", "--masks", "b"], "--classes: got none"),
+    (["--images", "a", "--masks", "b"], "--classes: got none"),
     (["voc22"], "dataset: got 'voc22'"),
     (["voc21"], "root: got none"),
     (["voc21", "--root", "nowhere"], "nowhere: no such folder"),

@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import socket
@@ -5,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -119,6 +121,28 @@ def test_result_file(files):
     assert written["settings"]["protocol"]["short"] is None and written["settings"]["config"]["mode"] == "logits"
     assert written["summary"] == result.report["summary"] and [row["class"] for row in written["classes"]] == ["other", "cat", "dog"]
     assert len((files / "run/result.csv").read_text().splitlines()) == 4
+
+
+def test_figure_of_the_classes(files):
+    evaluate(cheap(), folder_of(files), files / "run")
+    with Image.open(files / "run/result.png") as figure:
+        assert figure.format == "PNG" and min(figure.size) > 100 and len(figure.convert("L").getcolors()) > 10
+    for path in (files / "masks").rglob("*.png"):
+        Image.new("L", Image.open(path).size, 255).save(path)
+    nothing = evaluate(cheap(), folder_of(files), files / "void")
+    assert nothing.report["summary"]["miou"] is None and not (files / "void/result.png").exists()
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_with_the_running_mean(files, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    result = evaluate(cheap(), folder_of(files), files / "run")
+    last = sys.stderr.getvalue().split("\r")[-1]
+    assert "5/5" in last and f"mIoU={100 * result.report['summary']['miou']:.2f}%" in last
 
 
 def test_taken_up_without_computing(files):
@@ -290,13 +314,27 @@ def test_torchrun_gives_the_same(program, expected, tmp_path, n):
 @pytest.mark.parametrize("how", ["raise", "kill"])
 def test_a_process_that_dies_ends_the_run(program, expected, tmp_path, how):
     "And what was counted is kept, for another number of processes."
-    begun = time.monotonic()
     done = run(program, tmp_path, *TORCHRUN, "3", VICTIM="1", AT="2", HOW=how)
-    assert done.returncode != 0 and time.monotonic() - begun < 300 and not (tmp_path / "result.json").exists()
-    assert ("RuntimeError: the disk is on fire" if how == "raise" else "Signal 9 (SIGKILL)") in done.stderr
+    spent = time.time() - (tmp_path / "counts-1.txt").stat().st_mtime  # since its first image was written down; it dies at its second
+    assert done.returncode != 0 and spent < 60 and not (tmp_path / "result.json").exists()
+    if how == "raise":
+        assert "[rank1]: Traceback (most recent call last):" in done.stderr and "[rank1]: RuntimeError: the disk is on fire" in done.stderr
+    else:
+        assert "Signal 9 (SIGKILL)" in done.stderr and "rank      : 1" in done.stderr
     kept = len(read_records(tmp_path))
     assert f"counted 11 computed {11 - kept} " in run(program, tmp_path).stdout
     assert (tmp_path / "result.json").read_text() == expected
+
+
+def test_the_command_under_torchrun(tmp_path):
+    "As users start it; one of the pages is a surplus for two processes."
+    command = [Path(sys.executable).with_name("dotseg"), "evaluate", "picturebook", "--preset", "picturebook", "--mode", "logits", "--limit", "3", "--device", "cpu", "--out"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    several = subprocess.run([*TORCHRUN, "2", "--no-python", *command, tmp_path / "two"], capture_output=True, text=True, env=env, timeout=600)
+    single = subprocess.run([*command, tmp_path / "one"], capture_output=True, text=True, env=env, timeout=600)
+    assert several.returncode == single.returncode == 0, several.stderr + single.stderr
+    assert (tmp_path / "two/result.json").read_text() == (tmp_path / "one/result.json").read_text()
+    assert several.stdout.count("3 images; ") == 1 and several.stdout.replace("two", "one") == single.stdout
 
 
 def free_port():
