@@ -61,9 +61,10 @@ explore: .venv/dev  ## the explorer as an app, in a browser on this machine
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[browser]"
 	$(BIN)/voila nbs/tutorials/playground.ipynb
 
-bench: .venv/dev  ## time the core beside its peers
+BENCH ?=
+bench: .venv/dev  ## everything beside its peers, a quarter of an hour on two quiet cores; BENCH="path jbu --repeats 3" for less
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
-	$(BIN)/python benchmarks/core.py
+	$(BIN)/python benchmarks/run.py $(BENCH)
 
 TRAIN := $(BIN)/python -m dotseg.training
 miniature: .venv/dev  ## train the embedded models from scratch; takes up where it was left
