@@ -64,7 +64,7 @@ def place(tmp_path_factory):
 
 def test_the_page_has_all_rows():
     rows = {(preset, mode) for line in MEASURED for preset, mode in re.findall(r"--preset (\S+) --mode (\S+)", line)}
-    assert rows == {("clip-b16-sd2", "path"), ("clip-b16-sd2", "velocity"), ("clip-l14-sd2", "velocity"), ("clip-b16-dinov2-reg", "velocity"), ("clip-b16", "velocity")}
+    assert rows == {(preset, mode) for mode, presets in {"velocity": PARTS, "path": ["clip-b16-sd2"], "kl": ["clip-b16-sd2"], "fused": ["clip-b16-sd2"]}.items() for preset in presets}
     for preset, mode in rows:
         assert {line.split()[2] for line in MEASURED if f"{preset} --mode {mode} --side 512" in line} == set(MEANING)
 
