@@ -6,11 +6,16 @@ import threading
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from dotseg.datasets import load_folder
 from dotseg.distribute import _Worker, segment_folder
+from dotseg.evaluate import evaluate
+from dotseg.images import load_image
 from dotseg.picturebook import CLASSES, draw_scene
+from dotseg.segmenter import Segmenter
 
 ray = pytest.importorskip("ray")
 SCRIPT = Path(sys.executable).with_name("dotseg.exe" if os.name == "nt" else "dotseg")
@@ -71,6 +76,27 @@ def test_same_bytes_as_the_command_line(here):
     assert [row["status"] for row in rows] == ["skipped", "skipped", "skipped", "written", "failed", "skipped", "skipped"]
     assert {name for name, stamp in stamps("many").items() if before[name] != stamp} == {"c.png", "c.overlay.png", "c.json"}
     assert contents("many") == contents("single")
+
+
+def test_the_reader_of_ray_does_not_turn(here):
+    "Why the workers get paths: a mask of what this reader gives would not lie on the page."
+    stored = ray.data.read_images(str(here / "in/turned.png")).take(1)[0]["image"]
+    assert (stored == np.asarray(Image.open("in/turned.png"))).all() and (np.rot90(stored, -1) == load_image("in/turned.png")).all()
+
+
+def test_a_data_set(here):
+    "The same masks as the evaluation saves."
+    for name in ("a.png", "sub/c.png", "wide.png"):
+        for place in ("set", "truth"):
+            (here / place / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / "set" / name).write_bytes((here / "in" / name).read_bytes())
+        Image.new("L", Image.open(here / "in" / name).size).save(here / "truth" / name)
+    dataset = load_folder("set", "truth", CLASSES)
+    rows = segment_folder([str(example.image) for example in dataset], dataset.spec.prompts, "by ray", **OPTIONS | dict(workers=1))
+    evaluate(Segmenter.from_preset("picturebook", "cpu"), dataset, "run", save_masks=True)
+    assert {row["status"] for row in rows} == {"written"}
+    pictures = [{Path(name).name: data for name, data in contents(place).items() if name.endswith(".png")} for place in ("by ray", "run/masks")]
+    assert pictures[0] == pictures[1] and len(pictures[0]) == 3
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a named pipe and /proc")
