@@ -90,12 +90,15 @@ def begin_run(
 
 # %% ../nbs/32_evaluate.ipynb #94c2e009
 @contextmanager
-def processes() -> Iterator[tuple[int, int]]:  # the number of this process, and how many there are
+def processes(
+    patience: timedelta = timedelta(minutes=30),  # all must have joined within it
+) -> Iterator[tuple[int, int]]:  # the number of this process, and how many there are
     "Join those that torchrun has started; alone without it."
     if dist.is_initialized() or not {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= set(os.environ):
         yield (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         return
-    dist.init_process_group("gloo", timeout=timedelta(days=7))
+    store, rank, ranks = next(dist.rendezvous("env://", timeout=patience))
+    dist.init_process_group("gloo", store=dist.PrefixStore("evaluate", store), rank=rank, world_size=ranks, timeout=timedelta(days=7))
     try:
         yield dist.get_rank(), dist.get_world_size()
     finally:

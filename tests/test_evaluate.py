@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -355,6 +356,16 @@ def test_without_torchrun_the_others_notice(program, tmp_path):
         for p in both:
             p.kill()
             p.communicate()
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_process_that_never_comes(monkeypatch, rank):
+    for name, value in {"RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}.items():
+        monkeypatch.setenv(name, value)
+    begun = time.monotonic()
+    with pytest.raises(torch.distributed.DistError), processes(timedelta(seconds=2)):
+        pass
+    assert time.monotonic() - begun < 60 and not torch.distributed.is_initialized()
 
 
 def test_one_process_of_a_group(monkeypatch, files):
