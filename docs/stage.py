@@ -6,6 +6,7 @@ and `#| fig-alt: "..."` describes its figures. Names of the library in backticks
 import importlib
 import re
 import shutil
+from base64 import b64decode
 from configparser import ConfigParser
 from importlib.metadata import distribution
 from pathlib import Path
@@ -40,7 +41,7 @@ GROUPS = {
     "Tutorials": ["tutorials"],
     "How-to": ["howto"],
 }
-FIRST = ["tutorials/hypothesis", "tutorials/ablations", "tutorials/methods"]  # before the others of their folder
+FIRST = ["00_idea", "tutorials/hypothesis", "tutorials/ablations", "tutorials/methods"]  # before the others of their group
 
 
 def place(page):
@@ -95,6 +96,12 @@ def options(source):
     return found, re.sub(r"^#\|.*\n?", "", source, flags=re.M).strip("\n")
 
 
+def wide(output):
+    "Whether an output is a figure of more than 700 pixels, which a phone shows with a scroll bar."
+    png = output.get("data", {}).get("image/png")
+    return png is not None and int.from_bytes(b64decode(png)[16:20], "big") > 700  # where PNG says how wide it is
+
+
 def stage(path, names):
     "The page of one notebook."
     nb, cells, heading = nbformat.read(NOTEBOOKS / path, 4), [], ""
@@ -108,7 +115,7 @@ def stage(path, names):
             if found.keys() & {"hide", "default_exp"}:
                 continue
             alt = found.get("fig-alt", f"Figure in the section “{heading}”").strip('"')
-            cell.metadata["mystnb"] = {"image": {"alt": alt}}
+            cell.metadata["mystnb"] = {"image": {"alt": alt} | ({"classes": "wide"} if any(map(wide, cell.outputs)) else {})}
             if found.get("echo") == "false" or not cell.source:
                 cell.metadata["tags"] = ["remove-input"]
         cells.append(cell)
@@ -143,7 +150,7 @@ def course(pages):
 
 def sources():
     "The text of every source, by its path under docs/_build/src."
-    names, files = linkable(MODULES), sorted(NOTEBOOKS.glob("*.ipynb")) + sorted(NOTEBOOKS.glob("[!.]*/[!.]*.ipynb"))
+    names, files = linkable(MODULES), sorted(NOTEBOOKS.glob("*.ipynb")) + sorted(NOTEBOOKS.glob("[!._]*/[!._]*.ipynb"))
     notebooks = {path: stage(path, names) for path in (file.relative_to(NOTEBOOKS).as_posix() for file in files)}
     contents = course([path.removesuffix(".ipynb") for path in notebooks if path != "index.ipynb"])
     notebooks["index.ipynb"].cells.append(nbformat.v4.new_markdown_cell(contents, id="toctree"))

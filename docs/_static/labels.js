@@ -3,4 +3,7 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const arrow of document.querySelectorAll(".bd-sidebar-primary summary")) {
     arrow.setAttribute("aria-label", "Pages of " + arrow.closest("li").querySelector("a").textContent.trim());
   }
+  for (const box of document.querySelectorAll(".cell_output:has(> img.wide)")) {  // scrolls on a phone, so the keys must reach it
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  }
 });

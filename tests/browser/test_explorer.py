@@ -57,10 +57,10 @@ def use(page, folder):
     names.fill("sky\nsky")
     names.blur()
     page.get_by_role("alert").get_by_text("sky given more than once").wait_for()
-    names.fill("sky\ngrass\nkite\nwood")
+    names.fill("boat\ngrass\nkite\nwood")
     names.blur()
     page.get_by_role("alert").wait_for(state="detached")
-    page.get_by_role("img", name="logits of sky").wait_for()
+    page.get_by_role("img", name="logits of boat").wait_for()
 
     page.get_by_text("export", exact=True).click()
     field = page.get_by_role("textbox", name="folder")

@@ -23,6 +23,8 @@ MATHS = """() => {
     const missing = document.querySelectorAll('.math').length - document.querySelectorAll('.math mjx-container').length;
     return [...raw, ...wrong.map(e => e.textContent), ...(missing > 0 ? [missing + ' not set'] : [])];
 }"""
+UNDESCRIBED = """() => [...document.querySelectorAll('main img')].map(e => e.alt.trim())
+    .filter(alt => !alt || alt.startsWith('Figure in the section'))"""  # what docs/stage.py says of a figure without #| fig-alt
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 AXE = """() => {
     document.querySelectorAll('pre').forEach(e => e.textContent = e.textContent);
@@ -42,6 +44,7 @@ def look(page, address, view, found):
     page.evaluate("window.MathJax && MathJax.startup.promise")
     page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text())
     found["maths"] += [f"{address}: {fault}" for fault in page.evaluate(MATHS)]
+    found["undescribed figures"] += [f"{address}: {alt}" for alt in page.evaluate(UNDESCRIBED)]
     over = page.evaluate(TOO_WIDE)
     found["width"] += [f"{address} {view}: {over} px too wide"] if over > 0 else []
     names_and_links = page.evaluate(IDS), page.evaluate(LINKS)
@@ -65,7 +68,7 @@ def visit(browser, site):
     return found, pages
 
 
-@pytest.mark.parametrize("fault", ["console", "outside", "maths", "axe", "width"])
+@pytest.mark.parametrize("fault", ["console", "outside", "maths", "axe", "width", "undescribed figures"])
 def test_no_page_has(visit, fault):
     assert visit[0][fault] == []
 
@@ -99,9 +102,16 @@ def test_code_can_be_copied(browser, site):
     page.close()
 
 
+def test_each_notebook_can_be_opened_from_its_page(visit, site):
+    _, pages = visit
+    for path in (path.relative_to(SITE).with_suffix("") for path in SITE.rglob("*.html") if (SITE.parent / "src" / path.relative_to(SITE).with_suffix(".ipynb")).exists()):
+        links = pages[f"{site}{path.as_posix()}.html"][1]
+        assert any(link.endswith(f"/nbs/{path.as_posix()}.ipynb") for link in links), path
+
+
 def test_each_notebook_has_its_page_in_the_contents(visit, site):
     notebooks = Path(__file__).parents[2] / "nbs"
     _, pages = visit
     linked = set(pages[f"{site}index.html"][1])
-    wanted = {f"{site}{path.relative_to(notebooks).with_suffix('.html').as_posix()}" for path in notebooks.rglob("*.ipynb")}
+    wanted = {f"{site}{path.relative_to(notebooks).with_suffix('.html').as_posix()}" for path in notebooks.rglob("[!._]*.ipynb")}
     assert {page for page in wanted if page not in linked and page + "#" not in linked} - {f"{site}index.html"} == set()
