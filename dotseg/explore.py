@@ -209,7 +209,7 @@ STYLE = """<style>
 .dotseg-tile figcaption { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .dotseg-tile img, .dotseg-picker img { width: 100%; display: block; image-rendering: pixelated; border-radius: 3px; }
 .dotseg-strip { display: flex; flex-wrap: wrap; gap: 8px; } .dotseg-row { gap: 8px 16px; }
-.dotseg-picker { position: relative; cursor: crosshair; margin: 0 0 0 2px; }
+.dotseg-picker { position: relative; cursor: crosshair; margin: 0; }
 .dotseg-mark { position: absolute; box-sizing: border-box; outline: 2px solid #fff; box-shadow: 0 0 0 3.5px #000; pointer-events: none; }
 .dotseg-legend { list-style: none; margin: 18px 0 0; padding: 0; font-size: 13px; line-height: 22px; }
 .dotseg-legend span { display: inline-block; width: 12px; height: 12px; margin-right: 6px; border-radius: 2px; }
@@ -291,6 +291,7 @@ class Explorer(widgets.VBox):
     def config(self) -> DiscrepancyConfig:
         "What the controls say."
         chosen = {name: self.controls[name].value for name in ("mode", "threshold", "eps", "tau", "jbu")}
+        chosen["eps"] = float(f"{chosen['eps']:.3g}")  # as the slider shows it, and short in the lines
         return replace(start_config(self.segmenter, chosen["mode"]), **chosen)
 
     @property
