@@ -276,7 +276,7 @@ def main(
     "The `dotseg` command."
     args = parser().parse_args(argv)
     if argv is None:  # a process of our own: what libraries make as they are imported, half a million objects, holds no garbage to look for
-        gc.set_threshold(10_000)
+        gc.set_threshold(0 if args.run is demo else 10_000)  # 0: never, for one page
     goes_on = "masks that are there are whole, and the same command goes on from here"
     try:
         with warnings.catch_warnings():
