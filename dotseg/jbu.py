@@ -106,8 +106,8 @@ def joint_bilateral_upsample(
     if _has_kernel(maps, image):
         from dotseg.jbu_triton import upsample_in_one_pass
 
-        batched = [x.expand(*lead, *x.shape[-3:]).reshape(-1, *x.shape[-3:]) for x in (maps, image, means)]
-        return upsample_in_one_pass(*batched, sigma_s2, sigma_r2, radius).view(*lead, -1, H, W)
+        maps, image, means = (x.expand(*lead, *x.shape[-3:]).reshape(-1, *x.shape[-3:]) for x in (maps, image, means))
+        return upsample_in_one_pass(maps, image, means, sigma_s2, sigma_r2, radius).view(*lead, -1, H, W)
     padded, padded_means = F.pad(maps, pad), F.pad(means, pad)
     outside = F.pad(means.new_zeros(1, h, w), pad, value=-math.inf)
     (rows, keep_y), (columns, keep_x) = _members(h, H, maps.device), _members(w, W, maps.device)

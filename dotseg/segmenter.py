@@ -35,8 +35,8 @@ class Segmentation:
     "What was found in one image."
 
     image: np.ndarray  # (H, W, 3) uint8, upright RGB
-    labels: Tensor  # (H, W) indices into `classes`, uint8 up to 256 classes, else int32
-    scores: Tensor  # (k', h, w) of the k' classes that survived, at the working size
+    labels: Tensor  # (H, W) indices into `classes`, uint8 up to 256 classes, else int32; on the CPU
+    scores: Tensor  # (k', h, w) of the k' classes that survived, at the working size; where the logits are, on a GPU if one was used
     kept: list[int]  # the k' classes of `scores`, indices into `classes`
     classes: list[str]  # the k names that were asked for
     settings: dict  # all that the result depends on besides the image, in JSON's own types
@@ -163,17 +163,17 @@ class Segmenter:
         "The two inputs of the method for one image; errors as `__call__`."
         classes = check_classes(classes)
         logits, attention = self._encode([_shrink(load_image(image), len(classes))], classes)
-        return logits[0], attention[0]
+        return logits[0].cpu(), attention[0].cpu()
 
     @torch.no_grad()
-    def _encode(self, pictures, classes):  # b arrays (H, W, 3) of one size -> (b, k, h, w) and (b, n, n)
+    def _encode(self, pictures, classes):  # b arrays (H, W, 3) of one size -> (b, k, h, w) and (b, n, n), where the logits are
         images = torch.stack([torch.tensor(p) for p in pictures]).permute(0, 3, 1, 2).float() / 255
         logits = self.logit_source(images, classes)
         check_shapes(logits=(logits, f"{len(images)} {len(classes)} h w"))
         n = logits.shape[-2] * logits.shape[-1]
         attention = self.attention_source(images, tuple(logits.shape[-2:]))
         check_shapes(attention=(attention, f"{len(images)} {n} {n}"))
-        return logits.cpu(), attention.cpu()
+        return logits, attention.to(logits.device)
 
     def _segment(self, batch, classes):  # [(picture, source)] of one size -> a Segmentation of each
         small = [_shrink(picture, len(classes)) for picture, _ in batch]
@@ -182,8 +182,8 @@ class Segmenter:
             if guide.shape != picture.shape:
                 size, less = (" x ".join(map(str, p.shape[1::-1])) for p in (picture, guide))
                 warnings.warn(f"an image of {size} pixels is segmented at {less}; its mask has the full size", stacklevel=3)
-            found = refine(logits, attention, torch.tensor(guide).permute(2, 0, 1).float() / 255, self.config)
-            labels = _enlarge(found.labels.to(torch.uint8 if len(classes) <= 256 else torch.int32), picture.shape[:2])
+            found = refine(logits, attention, torch.tensor(guide, device=logits.device).permute(2, 0, 1).float() / 255, self.config)
+            labels = _enlarge(found.labels.to("cpu", torch.uint8 if len(classes) <= 256 else torch.int32), picture.shape[:2])
             yield Segmentation(picture, labels, found.scores, found.kept.tolist(), class_names(classes), self.settings(classes), source)
 
     def __call__(

@@ -17,13 +17,13 @@ from test_jbu import SIZES, draw, reference
 
 asked = []
 jbu._has_kernel = lambda maps, image: asked.append(maps.dtype) or maps.dtype == torch.float32
-for size in SIZES + [(2, 3, 40, 33)]:
-    for options in [{}, {"sigma_s2": 0.2, "sigma_r2": 0.01, "radius": 1}, {"radius": 0}, {"radius": 4}]:
+for size in SIZES + [(1, 2, 40, 33)]:
+    for options in [{}, {"sigma_s2": 0.2, "sigma_r2": 0.01, "radius": 1}, {"radius": 0}, {"radius": 4}][: 4 if size[0] == 1 else 3]:
         maps, image = draw(2, *size)
         maps, image = maps.float(), image.float()
         got = jbu.joint_bilateral_upsample(maps, image, **options)
         assert_close(got.double(), reference(maps.double(), image.double(), **options), atol=2e-6 / options.get("sigma_r2", 0.1), rtol=0)
-maps, image = draw(35, 3, 4, 9, 11, lead=(2, 2))  # more classes than one program takes; leading axes that broadcast
+maps, image = draw(35, 2, 3, 5, 8, lead=(2, 2))  # more classes than one program takes; leading axes that broadcast
 maps, image = maps.float(), image.float()
 for a, b in [(maps, image), (maps, image[0, 0]), (maps[0, 0], image), (maps.mT.contiguous().mT, image.mT.contiguous().mT)]:
     assert_close(jbu.joint_bilateral_upsample(a, b).double(), jbu.joint_bilateral_upsample(a.double(), b.double()), atol=2e-5, rtol=0)

@@ -293,3 +293,25 @@ def test_the_beta_warning_of_torch_stays_inside():
     code = "import torch; from dotseg.sinkhorn import sinkhorn; sinkhorn(torch.rand(4, 4), torch.eye(4), torch.full((4,), 0.25))"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and not done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("eps, empty, tol", [(0.1, 0.4, 1e-4), (0.1, 0.9, 1e-4), (0.002, 0.4, 0.08)])  # dense products, sparse ones, logarithms
+@pytest.mark.parametrize("lead", [(), (2,)])
+def test_stops_when_the_rows_are_near_enough(eps, empty, tol, lead):
+    cost, a, b = problem(k=6, n=20, m=15, empty=empty, lead=lead)
+    def miss(n_iters, **options):
+        return (sinkhorn(cost, a, b, eps, n_iters, **options).plan().sum(-1) - a).abs().max().item()
+
+    needed = next(i for i in range(1, 300) if miss(i) <= tol)
+    assert needed > 2
+    assert_close(sinkhorn(cost, a, b, eps, 300, tol=tol).plan(), sinkhorn(cost, a, b, eps, needed).plan())
+    assert miss(needed - 1, tol=tol) == miss(needed - 1) > tol  # it does not stop before
+    assert_close(sinkhorn(cost, a, b, eps, 300, tol=tol).plan().sum(-2), b.expand_as(sinkhorn(cost, a, b, eps, 1).nu))
+
+
+def test_a_class_without_support_does_not_keep_it_from_stopping():
+    cost, a, b = problem(k=6, n=20, m=15)
+    a[2] = 0
+    assert_close(sinkhorn(cost, a, b, 0.1, 5000, tol=1e-4).plan(), sinkhorn(cost, a, b, 0.1, 5000).plan(), atol=1e-3, rtol=0)
+    with pytest.raises(ValueError, match="tol: got -1"):
+        sinkhorn(cost, a, b, tol=-1)
