@@ -105,7 +105,7 @@ def header(columns=("ours", "other")):
 def line(r):
     "A row as text."
     if "missing" in r:
-        return f"{r['name']:78s} not run: {r['missing']} is not installed"
+        return f"{r['name']:78s} not run: needs {r['missing']}"
     number = lambda x: f"{x:.0f}" if x >= 1000 or x == int(x) else f"{x:.3g}"
     met = {None: "", True: "met", False: "MISSED"}[r["met"]]
     span = f"[{r['range'][0]:.2f}, {r['range'][1]:.2f}]" if len(r["ours"]) > 1 else ""
