@@ -62,7 +62,7 @@ explore: .venv/dev  ## the explorer as an app, in a browser on this machine
 	$(BIN)/voila nbs/tutorials/playground.ipynb
 
 BENCH ?=
-bench: .venv/dev  ## everything beside its peers, a quarter of an hour on two quiet cores; BENCH="path jbu --repeats 3" for less
+bench: .venv/dev  ## everything beside its peers, which takes a while; BENCH="path jbu --repeats 3" for less
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
 	$(BIN)/python benchmarks/run.py $(BENCH)
 
