@@ -205,11 +205,11 @@ class PatchPicker(anywidget.AnyWidget):
 STYLE = """<style>
 .dotseg-explorer { max-width: 1100px; color: var(--jp-ui-font-color1, #222); }
 .dotseg-tile { margin: 0; width: 112px; } .dotseg-wide, .dotseg-picker { width: clamp(150px, 42vw, 232px) !important; }
-.dotseg-tile figcaption, .dotseg-title, .dotseg-hint { font-size: 13px; line-height: 18px; } .dotseg-title { font-weight: 600; margin-top: 6px; }
+.dotseg-tile figcaption, .dotseg-title, .dotseg-hint { font-size: 13px; line-height: 18px; } .dotseg-hint { height: 16px; } .dotseg-title { font-weight: 600; margin-top: 6px; }
 .dotseg-tile figcaption { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .dotseg-tile img, .dotseg-picker img { width: 100%; display: block; image-rendering: pixelated; border-radius: 3px; }
 .dotseg-strip { display: flex; flex-wrap: wrap; gap: 8px; } .dotseg-row { gap: 8px 16px; }
-.dotseg-picker { position: relative; cursor: crosshair; margin: 0; }
+.dotseg-picker { position: relative; cursor: crosshair; margin: 0 0 0 2px; }
 .dotseg-mark { position: absolute; box-sizing: border-box; outline: 2px solid #fff; box-shadow: 0 0 0 3.5px #000; pointer-events: none; }
 .dotseg-legend { list-style: none; margin: 18px 0 0; padding: 0; font-size: 13px; line-height: 22px; }
 .dotseg-legend span { display: inline-block; width: 12px; height: 12px; margin-right: 6px; border-radius: 2px; }

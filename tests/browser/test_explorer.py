@@ -15,6 +15,14 @@ TOO_WIDE = """() => [...document.querySelectorAll('.dotseg-explorer *')].filter(
     .map(e => e.tagName + '.' + e.className)"""
 
 
+CHANGED = """before => {
+    const shown = () => document.querySelector("img[alt='the image with its labels']").src, start = performance.now();
+    const look = () => shown() === before ? requestAnimationFrame(look) : window.took = performance.now() - start;
+    window.took = null;
+    look();
+}"""
+
+
 @pytest.fixture
 def page(browser):
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
@@ -42,6 +50,14 @@ def use(page, folder):
     assert labels.inner_text() != text
     page.get_by_label("mode").select_option("path")
     page.wait_for_function("s => document.querySelector(\"img[alt='the image with its labels']\").src === s", arg=picture)
+
+    times, shown = [], page.locator("img[alt='the image with its labels']")
+    for mode in 5 * ["logits", "path"]:  # from the choice to the new picture, in ms
+        page.evaluate(CHANGED, shown.get_attribute("src"))
+        page.get_by_label("mode").select_option(mode)
+        page.wait_for_function("() => window.took !== null")
+        times.append(page.evaluate("() => window.took"))
+    assert min(times) < 300, times  # the quickest: others may be at work on the machine
 
     handle = page.locator(".widget-slider", has=page.get_by_text("eps", exact=True)).locator(".noUi-handle")
     for _ in range(10):
