@@ -291,6 +291,11 @@ def main(
     except OSError as error:
         print(f"dotseg: {error}; {goes_on}", file=sys.stderr)
         return 1
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported for its name
+            raise
+        print(f"dotseg: a single image is too much for the memory of the GPU; try --dtype float16, a preset of smaller models, or --device cpu ({error}); {goes_on}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"dotseg: interrupted; {goes_on}", file=sys.stderr)
         return 130

@@ -175,9 +175,20 @@ class Segmenter:
         check_shapes(attention=(attention, f"{len(images)} {n} {n}"))
         return logits, attention.to(logits.device)
 
-    def _segment(self, batch, classes):  # [(picture, source)] of one size -> a Segmentation of each
-        small = [_shrink(picture, len(classes)) for picture, _ in batch]
-        encoded = zip(*self._encode(small, classes)) if batch else ()
+    def _segment(self, batch, classes, most):  # [(picture, source)] of one size -> a Segmentation of each; returns how many fit the memory, `most` if all
+        small, encoded = [_shrink(picture, len(classes)) for picture, _ in batch], None
+        try:
+            encoded = list(zip(*self._encode(small, classes))) if batch else []
+        except torch.OutOfMemoryError:
+            if len(batch) == 1:
+                raise
+        if encoded is None:  # here and not above, where the traceback keeps what has been computed
+            most = len(batch) // 2
+            warnings.warn(f"{len(batch)} images at a time do not fit the memory of the GPU; going on with {most}", stacklevel=3)
+            while batch:
+                some, batch = batch[:most], batch[most:]
+                most = yield from self._segment(some, classes, most)
+            return most
         for (picture, source), guide, (logits, attention) in zip(batch, small, encoded):
             if guide.shape != picture.shape:
                 size, less = (" x ".join(map(str, p.shape[1::-1])) for p in (picture, guide))
@@ -185,6 +196,7 @@ class Segmenter:
             found = refine(logits, attention, torch.tensor(guide, device=logits.device).permute(2, 0, 1).float() / 255, self.config)
             labels = _enlarge(found.labels.to("cpu", torch.uint8 if len(classes) <= 256 else torch.int32), picture.shape[:2])
             yield Segmentation(picture, labels, found.scores, found.kept.tolist(), class_names(classes), self.settings(classes), source)
+        return most
 
     def __call__(
         self,
@@ -198,7 +210,7 @@ class Segmenter:
         self,
         images: Iterable,  # of whatever `load_image` takes; a generator is read as it is needed
         classes: Sequence[str],  # k names
-        batch_size: int = 8,  # images of one size that stand together are encoded together, large ones one by one
+        batch_size: int = 8,  # images of one size that stand together are encoded together, large ones one by one, and fewer if a GPU has no memory for so many
         on_error: Callable[[object, ImageError], None] | None = None,  # told of an image that cannot be read; else it is raised
     ) -> Iterator[Segmentation]:  # in the order of the images
         "Segment many images, holding no more than a batch of them; errors as `__call__`, those of the arguments at once."
@@ -215,15 +227,15 @@ class Segmenter:
                 picture = load_image(item)
             except ImageError as error:
                 if on_error is None:
-                    yield from self._segment(batch, classes)
+                    yield from self._segment(batch, classes, batch_size)
                     raise
                 on_error(item, error)
                 continue
             if batch and picture.shape != batch[0][0].shape:
-                yield from self._segment(batch, classes)
+                batch_size = yield from self._segment(batch, classes, batch_size)
                 batch = []
             batch.append((picture, os.fspath(item) if isinstance(item, (str, os.PathLike)) else None))
-            if len(batch) == batch_size or len(batch) * picture.size > 3 * MAX_PIXELS:
-                yield from self._segment(batch, classes)
+            if len(batch) >= batch_size or len(batch) * picture.size > 3 * MAX_PIXELS:
+                batch_size = yield from self._segment(batch, classes, batch_size)
                 batch = []
-        yield from self._segment(batch, classes)
+        yield from self._segment(batch, classes, batch_size)

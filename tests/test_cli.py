@@ -19,6 +19,7 @@ from dotseg.cli import find_images, is_done, main
 from dotseg.picturebook import CLASSES, draw_scene
 from dotseg.presets import PRESETS, Preset
 from dotseg.refine import MODES, DiscrepancyConfig
+from dotseg.segmenter import Segmenter
 
 SCRIPT = Path(sys.executable).parent / ("dotseg.exe" if os.name == "nt" else "dotseg")
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
@@ -442,3 +443,20 @@ def test_prepare(home, capsys):
     assert main(["prepare", "cityscapes", "--root", "city"]) == 0
     assert "1 masks are in" in capsys.readouterr().out
     assert (np.asarray(Image.open(str(raw).replace("labelIds", "labelTrainIds"))) == 0).all()
+
+
+def test_a_gpu_that_is_too_small(monkeypatch, capsys, tmp_path):
+    def full(*args):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(Segmenter, "_encode", full)
+    assert main(["demo", "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert "too much for the memory of the GPU" in said and "--device cpu" in said and "2.00 GiB" in said
+
+    def broken(*args):
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr(Segmenter, "_encode", broken)
+    with pytest.raises(RuntimeError, match="something else"):
+        main(["demo", "--out", str(tmp_path)])

@@ -509,6 +509,36 @@ def test_large_images_are_not_held_together():
     assert [shape[0] for shape in seg.logit_source.batches] == [2, 2]
 
 
+class SmallCard(Levels):
+    "As `Levels`, on a GPU with memory for so many images at a time."
+
+    def __init__(self, room):
+        super().__init__()
+        self.room = room
+
+    def __call__(self, images, classes):
+        if len(images) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().__call__(images, classes)
+
+
+@pytest.mark.parametrize("room, encoded", [(8, [8, 3]), (4, [4, 4, 3]), (3, [2] * 5 + [1]), (1, [1] * 11)])
+def test_batches_shrink_to_what_fits_a_gpu(room, encoded):
+    seg = Segmenter(SmallCard(room), Itself(), DiscrepancyConfig())
+    images = [np.full((8, 9, 3), 20 * i, np.uint8) for i in range(11)]
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        out = list(seg.stream(images, NAMES))
+    assert [int(o.image[0, 0, 0]) for o in out] == [20 * i for i in range(11)]
+    assert [shape[0] for shape in seg.logit_source.batches] == encoded
+    assert len(notes) == {8: 0, 4: 1, 3: 2, 1: 3}[room] and all("do not fit" in str(note.message) for note in notes)
+
+
+def test_one_image_too_many_is_said():
+    with pytest.raises(torch.OutOfMemoryError):
+        Segmenter(SmallCard(0), Itself(), DiscrepancyConfig())(BYTES, NAMES)
+
+
 def test_a_generator_is_read_as_needed():
     read = []
 

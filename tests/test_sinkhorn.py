@@ -304,8 +304,8 @@ def test_stops_when_the_rows_are_near_enough(eps, empty, tol, lead):
 
     needed = next(i for i in range(1, 300) if miss(i) <= tol)
     assert needed > 2
-    assert_close(sinkhorn(cost, a, b, eps, 300, tol=tol).plan(), sinkhorn(cost, a, b, eps, needed).plan())
-    assert miss(needed - 1, tol=tol) == miss(needed - 1) > tol  # it does not stop before
+    assert_close(sinkhorn(cost, a, b, eps, 300, tol=tol).plan(), sinkhorn(cost, a, b, eps, needed + 1).plan())  # the iteration that notices is done
+    assert miss(needed, tol=tol) == miss(needed) and miss(needed - 1) > tol  # it does not stop before
     assert_close(sinkhorn(cost, a, b, eps, 300, tol=tol).plan().sum(-2), b.expand_as(sinkhorn(cost, a, b, eps, 1).nu))
 
 
