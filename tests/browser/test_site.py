@@ -115,3 +115,27 @@ def test_each_notebook_has_its_page_in_the_contents(visit, site):
     linked = set(pages[f"{site}index.html"][1])
     wanted = {f"{site}{path.relative_to(notebooks).with_suffix('.html').as_posix()}" for path in notebooks.rglob("[!._]*.ipynb")}
     assert {page for page in wanted if page not in linked and page + "#" not in linked} - {f"{site}index.html"} == set()
+
+
+@pytest.mark.parametrize("lesson, sliders", [("01_sinkhorn", 1), ("05_max_velocity", 2)])
+def test_sliders_of_a_lesson_change_their_pictures(browser, site, lesson, sliders):
+    page = browser.new_page()
+    page.goto(f"{site}{lesson}.html")
+    figures = page.locator("figure[data-dotseg]", has=page.locator("input[type=range]"))
+    assert figures.count() >= sliders
+    for figure in figures.all():
+        before = figure.locator("img").get_attribute("src"), figure.locator("output").text_content()
+        figure.locator("input").press("Home")
+        assert figure.locator("img").get_attribute("src") != before[0] and figure.locator("output").text_content() != before[1]
+    page.close()
+
+
+def test_attention_follows_the_pointer(browser, site):
+    page = browser.new_page()
+    page.goto(f"{site}03_attention.html")
+    image, maps = page.get_by_role("application"), page.get_by_role("img", name="attention of the marked patch")
+    image.scroll_into_view_if_needed()
+    before, box = maps.evaluate("x => getComputedStyle(x).backgroundPosition"), image.bounding_box()
+    page.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + 0.9 * box["height"])
+    assert maps.evaluate("x => getComputedStyle(x).backgroundPosition") != before
+    page.close()
