@@ -31,7 +31,10 @@ def markdown(app, what, name, obj, options, lines):
 
     for i, line in enumerate(lines):
         line = re.sub(r"(?<![`:])`([^`]+)`(?!`)", code, line)
-        lines[i] = re.sub(r"\$([^$\s][^$]*)\$", r":math:`\1`", line)
+        line = re.sub(r"\$([^$\s][^$]*)\$", r":math:`\1`", line)
+        parts = re.split(r"(`+.*?`+)", line)  # a star without its partner, as in f(*args), is a star
+        parts[::2] = [part if part.count("*") % 2 == 0 else part.replace("*", r"\*") for part in parts[::2]]
+        lines[i] = "".join(parts)
 
 
 def setup(app):
