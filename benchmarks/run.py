@@ -9,7 +9,7 @@ from pathlib import Path
 
 from common import RESULTS, header, line
 
-NAMES = ("path", "velocity", "jbu", "growth", "attention", "text", "memory", "startup")
+NAMES = ("path", "velocity", "jbu", "growth", "attention", "text", "memory", "startup", "gpu")
 
 
 def table(names):

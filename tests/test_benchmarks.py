@@ -24,6 +24,7 @@ SMALL = {
     "text": dict(config=CLIP, names=3),
     "memory": dict(shapes=dict(clip=CLIP, unet=UNET, vae=VAE), sizes=(64,), checked=64),
     "startup": dict(commands=("--help",)),
+    "gpu": dict(device="cpu", preset="picturebook", dtype=torch.float32, k=5, side=8, size=128, batch=2, times=1),  # the script, not its figures
 }
 
 
@@ -52,7 +53,13 @@ def test_results_agree(name, script):
 
 def test_every_script_is_run_and_tested(script):
     names = set(script("run").NAMES)
-    assert names == set(SMALL) == {path.stem for path in FOLDER.glob("*.py")} - {"common", "run", "gpu"}  # gpu.py has nothing to run without one
+    assert names == set(SMALL) == {path.stem for path in FOLDER.glob("*.py")} - {"common", "run"}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_the_table_says_so(script):
+    (row,) = script("gpu").rows(1)
+    assert "needs a GPU" in script("common").line(row)
 
 
 def test_a_wrong_result_has_no_speed(script):
