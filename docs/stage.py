@@ -34,8 +34,8 @@ What each notebook exports. `import dotseg` gives the few names that most progra
 
 # The course: a notebook belongs to the group that has the number its name starts with, or the folder it is in.
 GROUPS = {
-    "Lessons": range(8),
-    "Models": [*range(10, 19), 9, 19, 8],
+    "Lessons": range(9),
+    "Models": range(9, 20),
     "Use": [*range(20, 30), *range(36, 50)],
     "Evaluation": range(30, 36),
     "Tutorials": ["tutorials"],

@@ -24,7 +24,7 @@ EXTRA_WORDS = ("a picture of", "a page with", "here is", "a drawing of", "with",
 
 
 class MiniatureTokenizer:
-    """open_clip's byte-pair tokenizer, with the few hundred ids the miniature knows renumbered from 0.
+    """open_clip's byte-pair tokenizer, with the few ids the miniature knows renumbered from 0.
 
     The kept ids are those of open_clip's 80 prompt templates, of the class names and of the captions. Any other word
     raises `ValueError`: its embedding would be noise.
