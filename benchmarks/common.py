@@ -98,18 +98,26 @@ def machine(threads):
     return {"cpu": cpu, "cores": os.cpu_count(), "threads": threads, **gpu, "system": platform.platform(), "python": platform.python_version()} | found
 
 
-def header(columns=("ours", "other")):
-    return f"{'':78s}{columns[0]:>9s}{columns[1]:>9s}     {'ratio':>8s}  {'[range]':18s}{'target':>8s}"
-
-
-def line(r):
-    "A row as text."
+def cells(r):
+    "A row as pieces of text: name, ours, other, ratio, range, target, whether it is met."
     if "missing" in r:
-        return f"{r['name']:78s} not run: needs {r['missing']}"
+        return [r["name"], "", "", "", "", "", f"not run: needs {r['missing']}"]
     number = lambda x: f"{x:.0f}" if x >= 1000 or x == int(x) else f"{x:.3g}"
     met = {None: "", True: "met", False: "MISSED"}[r["met"]]
     span = f"[{r['range'][0]:.2f}, {r['range'][1]:.2f}]" if len(r["ours"]) > 1 else ""
-    return f"{r['name']:78s}{number(median(r['ours'])):>9s}{number(median(r['other'])):>9s} {r['unit']:4s}{r['ratio']:8.2f}  {span:18s}{r['target'] or '':>8s} {met}".rstrip()
+    return [r["name"], number(median(r["ours"])), f"{number(median(r['other']))} {r['unit']}", f"{r['ratio']:.2f}", span, r["target"] or "", met]
+
+
+WIDTHS = (-78, 9, 14, 9, 18, 9, -7)  # characters of a column; negative: set to the left
+
+
+def line(pieces):
+    "Pieces of text as a line of a table."
+    return " ".join(f"{x:<{-width}}" if width < 0 else f"{x:>{width}}" for x, width in zip(pieces, WIDTHS)).rstrip()
+
+
+def header(columns=("ours", "other")):
+    return ["what", *columns, "ratio", "range", "target", "result"]
 
 
 def main(name, doc, rows, columns=("ours", "other")):
@@ -123,10 +131,10 @@ def main(name, doc, rows, columns=("ours", "other")):
         import cv2
         cv2.setNumThreads(args.threads)
     found, about = [], machine(args.threads)
-    print(doc.splitlines()[0], header(columns), sep="\n", flush=True)
+    print(doc.splitlines()[0], line(header(columns)), sep="\n", flush=True)
     for r in rows(args.repeats):
         found.append(r)
-        print(line(r), flush=True)
+        print(line(cells(r)), flush=True)
     RESULTS.mkdir(exist_ok=True)
     whole = RESULTS / f".{name}.json"
     whole.write_text(json.dumps({"about": doc.splitlines()[0], "columns": columns, "machine": about, "repeats": args.repeats, "rows": found}, indent=1) + "\n")

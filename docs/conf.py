@@ -14,6 +14,7 @@ nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!dotseg).*")]  # types of other libraries: no inventory is fetched while building
 
 # notebooks: stored outputs only
+nb_render_markdown_format = "myst"  # with tables
 nb_execution_mode = "off"
 nb_merge_streams = True
 myst_enable_extensions = ["amsmath", "attrs_block", "dollarmath"]
