@@ -78,7 +78,7 @@ RECORDED = 2**22  # numbers in the largest tensor up to which starting kernels t
 
 @lru_cache(maxsize=8)
 def _record(loop, n_iters, shapes, dtype, device, user):  # user: the stream and thread, since two must not share the places of a recording
-    with torch.cuda.device(device):
+    with torch.cuda.device(device), torch.inference_mode(False), torch.no_grad():  # else a first call in inference mode would close the places to all others
         given = [torch.ones(shape, dtype=dtype, device=device) for shape in shapes]
         loop(*given, 1)  # what libraries set up on their first call cannot be recorded
         graph = torch.cuda.CUDAGraph()
