@@ -1,7 +1,7 @@
 # `make demo` and `make test` need nothing but Python 3.11 or later; everything is installed into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
-NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb nbs/howto/*.ipynb nbs/tutorials/*.ipynb))
+NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb nbs/*/*.ipynb))
 
 .PHONY: demo test slow check lint export notebooks readme docs browser explore bench miniature lock clean
 
@@ -66,7 +66,7 @@ bench: .venv/dev  ## everything beside its peers, which takes a while; BENCH="pa
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
 	$(BIN)/python benchmarks/run.py $(BENCH)
 
-TRAIN := $(BIN)/python -m dotseg.training
+TRAIN := $(BIN)/python -m dotseg.miniature.training
 miniature: .venv/dev  ## train the embedded models from scratch; takes up where it was left
 	$(TRAIN) draw
 	{ for stage in clip explain outlines explain-again settle; do $(TRAIN) $$stage --threads 1 || exit 1; done; } & line=$$!; \

@@ -22,7 +22,7 @@ setuptools.setup(
     long_description_content_type="text/markdown",
     keywords=cfg["keywords"],
     packages=setuptools.find_packages(include=[cfg["lib_name"], cfg["lib_name"] + ".*"]),
-    package_data={cfg["lib_name"]: ["weights/*", "data/*.txt", "py.typed", "*.pyi"]},
+    package_data={cfg["lib_name"]: ["miniature/weights/*", "evaluation/data/*.txt", "py.typed", "*.pyi"]},
     install_requires=shlex.split(cfg["requirements"]),
     extras_require=extras,
     python_requires=">=" + cfg["min_python"],

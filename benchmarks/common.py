@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from dotseg.logits import normalise, suppress_non_maxima
+from dotseg.method.logits import normalise, suppress_non_maxima
 
 K, SIDE, EPS, N_ITERS = 21, 32, 0.1, 50
 PACKAGES = {"torch": "torch", "POT": "ot", "geomloss": "geomloss", "kornia": "kornia", "opencv-contrib-python-headless": "cv2",

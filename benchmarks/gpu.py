@@ -5,11 +5,11 @@ import torch
 from common import EPS, K, N_ITERS, SIDE, main, problem, quotients, row
 from torch.testing import assert_close
 
-from dotseg.jbu import joint_bilateral_upsample
-from dotseg.path import optimal_path
-from dotseg.presets import PRESETS
-from dotseg.segmenter import Segmenter
-from dotseg.velocity import maximum_velocity
+from dotseg.method.upsampling import joint_bilateral_upsample
+from dotseg.method.optimal_path import optimal_path
+from dotseg.segmentation.presets import PRESETS
+from dotseg.segmentation.segmenter import Segmenter
+from dotseg.method.maximum_velocity import maximum_velocity
 
 
 def elapsed(run, times, device):
@@ -46,7 +46,7 @@ def pipeline(repeats, device, name, dtype, size, k, batch):
     sources = preset.join(**{part: made_of.untrained(device, dtype) for part, made_of in preset.parts.items()})
     segmenter, classes = Segmenter(*sources, preset.config), [f"name {i}" for i in range(k)]
     if name == "picturebook":  # which knows its own words only
-        from dotseg.picturebook import CLASSES
+        from dotseg.miniature.picturebook import CLASSES
         classes = CLASSES[:k]
     pictures = [(255 * problem(K, size // 16)[3].permute(1, 2, 0)).byte().numpy() for _ in range(batch)]
     one, many = lambda: segmenter(pictures[0], classes), lambda: list(segmenter.stream(pictures, classes, batch_size=batch))

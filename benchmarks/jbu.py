@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from common import K, SIDE, compare, main, problem
 
-from dotseg.jbu import joint_bilateral_upsample
+from dotseg.method.upsampling import joint_bilateral_upsample
 
 
 def jbu_by_shift(maps, image, r=2):  # Eq. 23, one shift of the window after the other, each for all pixels

@@ -2,8 +2,8 @@
 import torch
 from common import EPS, K, N_ITERS, SIDE, compare, main, problem
 
-from dotseg.path import optimal_path
-from dotseg.sinkhorn import sinkhorn
+from dotseg.method.optimal_path import optimal_path
+from dotseg.method.sinkhorn import sinkhorn
 
 
 def pot_on_supports(f, attention):  # class by class, each given only the rows of the cost where it has mass

@@ -2,7 +2,7 @@
 import torch
 from common import K, SIDE, compare, main, problem
 
-from dotseg.velocity import maximum_velocity
+from dotseg.method.maximum_velocity import maximum_velocity
 
 
 def chain_by_class(f, attention, tau=0.3, ipf_iters=15, max_steps=100):

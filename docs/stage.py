@@ -32,25 +32,27 @@ What each notebook exports. `import dotseg` gives the few names that most progra
 
 """
 
-# The course: a notebook belongs to the group that has the number its name starts with, or the folder it is in.
+# The course: the title of each folder of notebooks, in the order in which they are read.
 GROUPS = {
-    "Lessons": range(9),
-    "Models": range(9, 20),
-    "Use": [*range(20, 30), *range(36, 50)],
-    "Evaluation": range(30, 36),
-    "Tutorials": ["tutorials"],
-    "How-to": ["howto"],
+    "method": "The method",
+    "models": "Models",
+    "miniature": "Embedded models",
+    "figures": "Figures",
+    "segmentation": "Segmentation",
+    "evaluation": "Evaluation",
+    "app": "Tools",
+    "tutorials": "Tutorials",
+    "howto": "How-to",
 }
-FIRST = ["00_idea", "tutorials/hypothesis", "tutorials/ablations", "tutorials/methods"]  # before the others of their group
+FIRST = ["tutorials/hypothesis", "tutorials/ablations", "tutorials/methods"]  # before the others of their group
 
 
 def place(page):
-    "Where a page such as 04_optimal_path or tutorials/methods stands: its group, and a key that sorts within it."
-    head = page.split("/")[0] if "/" in page else int(re.match(r"\d+|", page)[0] or -1)
-    for group, heads in GROUPS.items():
-        if head in heads:
-            return group, (list(heads).index(head), FIRST.index(page) if page in FIRST else len(FIRST), page)
-    raise SystemExit(f"nbs/{page}.ipynb belongs to no group: add its number or its folder to GROUPS in docs/stage.py")
+    "Where a page such as method/01_sinkhorn stands: its group, and a key that sorts within it."
+    folder = page.partition("/")[0]
+    if folder not in GROUPS:
+        raise SystemExit(f"nbs/{page}.ipynb belongs to no group: add its folder to GROUPS in docs/stage.py")
+    return GROUPS[folder], (FIRST.index(page) if page in FIRST else len(FIRST), page)
 
 
 def public(module):
@@ -63,7 +65,7 @@ def linkable(modules):
     "Name -> full name of what backticks lead to: functions and classes, but not the steps of training or the command line."
     found = {}
     for module in modules:
-        if module not in ("dotseg.cli", "dotseg.training"):
+        if module not in ("dotseg.app.command_line", "dotseg.miniature.training"):
             found |= {name: f"{module}.{name}" for name, thing in public(module).items() if callable(thing)}
     return found
 
@@ -82,7 +84,7 @@ def link_symbols(markdown, names):
 def prose(source, path, names):
     "The Markdown of a cell as MyST reads it; below the title stand the summary and a link to the notebook."
     source = link_symbols(source, names)
-    source = re.sub(r"\]\(\.\./([A-Z][\w.]*)\)", rf"]({BLOB}/\1)", source)  # files beside nbs/
+    source = re.sub(r"\]\((?:\.\./)+([A-Z][\w.]*)\)", rf"]({BLOB}/\1)", source)  # files beside nbs/
     source = re.sub(r"\]\(([^):]*)#([^)]*)\)", lambda m: f"]({m[1]}#{m[2].lower()})", source)  # Jupyter keeps capitals
     if source.startswith("# "):
         source = re.sub(r"^((?:> ?.*\n?)+)", lambda m: "{.lead}\n" + re.sub("^> ?", "", m[1], flags=re.M).rstrip() + "\n", source, count=1, flags=re.M)
@@ -143,7 +145,7 @@ def toctree(caption, pages):
 
 def course(pages):
     "The table of contents, which ends the first page."
-    groups = {group: sorted((p for p in pages if place(p)[0] == group), key=place) for group in GROUPS}
+    groups = {group: sorted((p for p in pages if place(p)[0] == group), key=place) for group in GROUPS.values()}
     trees = [toctree(group, members) for group, members in groups.items() if members]
     return "\n".join([*trees, toctree("Reference", ["reference/index", "symbols", "references", "changelog"])])
 
@@ -157,8 +159,8 @@ def sources():
     pages = {file.name: file.read_text() for file in DOCS.glob("*.md")} | {"changelog.md": (DOCS.parent / "CHANGELOG.md").read_text()}
     found = {path: nbformat.writes(nb) for path, nb in notebooks.items()}
     found |= {path: link_symbols(text, names) for path, text in pages.items()}
-    found |= {f"reference/{module.split('.')[1]}.md": reference(module) for module in MODULES}
-    return found | {"reference/index.md": REFERENCE + "\n".join(m.split(".")[1] for m in MODULES) + "\n```\n"}
+    found |= {f"reference/{module.removeprefix('dotseg.')}.md": reference(module) for module in MODULES}
+    return found | {"reference/index.md": REFERENCE + "\n".join(m.removeprefix("dotseg.") for m in MODULES) + "\n```\n"}
 
 
 def write(found):

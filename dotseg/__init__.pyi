@@ -1,13 +1,17 @@
 # The public names of the package, for `__init__.py`, type checkers and editors.
-from .explore import Explorer as Explorer
-from .images import ImageError as ImageError
-from .jbu import joint_bilateral_upsample as joint_bilateral_upsample
-from .logits import normalise as normalise, reject_early as reject_early, suppress_non_maxima as suppress_non_maxima
-from .path import kl_discrepancy as kl_discrepancy, optimal_path as optimal_path
-from .presets import PRESETS as PRESETS
-from .refine import DiscrepancyConfig as DiscrepancyConfig, Scores as Scores, discrepancy as discrepancy, refine as refine
-from .segmenter import Segmentation as Segmentation, Segmenter as Segmenter
-from .sinkhorn import doubly_stochastic as doubly_stochastic, sinkhorn as sinkhorn
-from .velocity import maximum_velocity as maximum_velocity
+from .app.explorer import Explorer as Explorer
+from .method.attention import attention_probs as attention_probs, merge_attention as merge_attention, resize_attention as resize_attention
+from .method.logits import normalise as normalise, reject_early as reject_early, suppress_non_maxima as suppress_non_maxima
+from .method.maximum_velocity import maximum_velocity as maximum_velocity
+from .method.optimal_path import kl_discrepancy as kl_discrepancy, optimal_path as optimal_path
+from .method.proportional_fitting import doubly_stochastic as doubly_stochastic
+from .method.refine import DiscrepancyConfig as DiscrepancyConfig, Scores as Scores, discrepancy as discrepancy, refine as refine
+from .method.sinkhorn import sinkhorn as sinkhorn
+from .method.upsampling import joint_bilateral_upsample as joint_bilateral_upsample
+from .miniature.picturebook import CLASSES as CLASSES, draw_scene as draw_scene
+from .models.sources import AttentionSource as AttentionSource, LogitSource as LogitSource
+from .segmentation.images import ImageError as ImageError
+from .segmentation.presets import PRESETS as PRESETS
+from .segmentation.segmenter import Segmentation as Segmentation, Segmenter as Segmenter
 
 __version__: str

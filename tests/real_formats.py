@@ -157,7 +157,7 @@ def write_sd2(folder, small=False, variant="fp16", binary=False, old_names=True,
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    from dotseg.diffusion import SD2_UNET, SD2_VAE
+    from dotseg.models.diffusion import SD2_UNET, SD2_VAE
 
     folder, dtype, change = Path(folder), torch.float16 if variant == "fp16" else torch.float32, SD2_SMALL if small else dict.fromkeys(SD2_SMALL, {})
     unet, vae, text = SD2_UNET | change["unet"], SD2_VAE | change["vae"], SD2_TEXT | change["text_encoder"]

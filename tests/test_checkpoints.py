@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from dotseg.checkpoints import Checkpoint, CheckpointError, check_complete, find_checkpoint, reading
+from dotseg.models.checkpoints import Checkpoint, CheckpointError, check_complete, find_checkpoint, reading
 
 REVISION = "89abcdef0123456789abcdef0123456789abcdef"
 FILES = {"config.json": b"{}", "unet/model.safetensors": b"w" * 200_000, "unet/model.bin": b"x" * 900_000, "README.md": b"read me"}
@@ -61,7 +61,7 @@ def hub(tmp_path):
     checkpoint = "Checkpoint('Net', ('first/net', 'second/net'), ('config.json', 'unet/*.safetensors'), 'DOTSEG_NET', 0.1)"
 
     def find(arguments="", before="", **environment):
-        code = f"from dotseg.checkpoints import *\n{before}\nfound = find_checkpoint({checkpoint}{arguments})\nprint(found.name, found.path)"
+        code = f"from dotseg.models.checkpoints import *\n{before}\nfound = find_checkpoint({checkpoint}{arguments})\nprint(found.name, found.path)"
         env = os.environ | {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_XET": "1",
                             "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1"} | environment
         return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)

@@ -18,8 +18,9 @@ from safetensors.torch import load_file, save_file
 from test_clip import pictures
 from torch.testing import assert_close
 
-from dotseg.checkpoints import CheckpointError, find_checkpoint
-from dotseg.clip import CLIP_B16, CLIP_L14, ClipAttention, ClipLogits, VisionTower, _architecture, _tensors, last_block, load_clip, resize_images
+from dotseg.models.checkpoints import CheckpointError, find_checkpoint
+from dotseg.models.clip import CLIP_B16, CLIP_L14, ClipAttention, ClipLogits, VisionTower, _architecture, _tensors, last_block, load_clip
+from dotseg.models.sources import resize_images
 
 SMALL = dict(embed_dim=16, vision_cfg=dict(image_size=32, layers=2, width=32, head_width=16, patch_size=8), text_cfg=dict(width=16, heads=2, layers=1))
 

@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 
 import dotseg
-from dotseg.datasets import (DATASETS, IGNORED, DatasetError, find_dataset, find_files, find_spec, load_dataset, load_folder, read_classes,
+from dotseg.evaluation.datasets import (DATASETS, IGNORED, DatasetError, find_dataset, find_files, find_spec, load_dataset, load_folder, read_classes,
                              read_mask, survey, to_labels)
-from dotseg.images import ImageError
-from dotseg.metrics import confusion_matrix
-from dotseg.prepare import CITYSCAPES, COCO_OBJECT, COCO_STUFF, CONTEXT, prepare
+from dotseg.segmentation.images import ImageError
+from dotseg.evaluation.metrics import confusion_matrix
+from dotseg.evaluation.preparation import CITYSCAPES, COCO_OBJECT, COCO_STUFF, CONTEXT, prepare
 
 # what a value of a mask means, written out once more
 MEANING = {
@@ -285,7 +285,7 @@ def test_negative_values_mean_nothing():
 
 
 def test_the_picture_book_is_a_set_like_the_others():
-    from dotseg.picturebook import PictureBook
+    from dotseg.miniature.picturebook import PictureBook
 
     found, book = load_dataset("picturebook"), PictureBook("test", 200)
     image, labels = found[5].read()
@@ -423,7 +423,7 @@ def test_context_from_the_json_of_the_detail_api(tmp_path):
 
 
 def test_an_interrupted_conversion_goes_on(tmp_path, monkeypatch):
-    import dotseg.prepare as module
+    import dotseg.evaluation.preparation as module
 
     for i in range(5):
         put(tmp_path / f"gtFine/val/ulm/ulm_{i}_gtFine_labelIds.png", np.full((2, 2), 7, np.uint8))

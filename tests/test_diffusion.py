@@ -12,8 +12,8 @@ from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 from watching import Largest
 
-from dotseg.attention import merge_attention
-from dotseg.diffusion import SD2_UNET, SD2_VAE, DiffusionAttention, RecordingProcessor, find_blocks, recording
+from dotseg.method.attention import merge_attention
+from dotseg.models.diffusion import SD2_UNET, SD2_VAE, DiffusionAttention, RecordingProcessor, find_blocks, recording
 
 DEVICES = [
     "cpu",

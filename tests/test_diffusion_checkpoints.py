@@ -19,8 +19,8 @@ from test_diffusion import rand
 from torch.testing import assert_close
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from dotseg.checkpoints import CheckpointError, find_checkpoint
-from dotseg.diffusion import SD2, TAESD, DiffusionAttention, load_diffusion
+from dotseg.models.checkpoints import CheckpointError, find_checkpoint
+from dotseg.models.diffusion import SD2, TAESD, DiffusionAttention, load_diffusion
 
 
 @pytest.fixture(scope="module")
@@ -271,7 +271,7 @@ def test_a_tiny_autoencoder_that_is_none(written, tmp_path):
 
 FULL = """
 import json, re, sys, time, torch
-from dotseg.diffusion import load_diffusion
+from dotseg.models.diffusion import load_diffusion
 torch.manual_seed(0)
 start = time.time()
 source = load_diffusion(sys.argv[1])

@@ -1,4 +1,5 @@
 import ast
+import graphlib
 import inspect
 import subprocess
 import sys
@@ -9,36 +10,21 @@ import pytest
 import dotseg
 
 PACKAGE = Path(dotseg.__file__).parent
-CORE = ("core", "sinkhorn", "logits", "attention", "path", "velocity", "jbu", "refine")
 HEAVY = {"open_clip", "diffusers", "transformers", "matplotlib", "colorcet", "torchvision", "safetensors", "huggingface_hub", "pycocotools", "ray"}  # inside functions only
-# A module imports only from those above it, and of other libraries only what stands beside it.
-LAYERS = {
-    "jbu_triton": {"torch", "triton"},  # what jbu calls on a GPU
-    **{name: {"torch"} for name in CORE},
-    "plot": {"torch", "numpy", "PIL", "matplotlib", "colorcet"},
-    "picturebook": {"numpy", "PIL"},
-    "images": {"torch", "numpy", "PIL"},
-    "checkpoints": {"torch", "huggingface_hub"},
-    "prompts": {"torch", "open_clip"},
-    "clip": {"torch", "open_clip", "safetensors"},
-    "diffusion": {"torch", "diffusers", "transformers"},
-    "dino": {"torch", "transformers"},
-    "miniature": {"torch", "open_clip", "diffusers", "safetensors"},
-    "training": {"torch", "numpy", "open_clip", "diffusers", "safetensors", "tqdm"},
-    "presets": {"torch", "open_clip", "diffusers", "transformers"},
-    "segmenter": {"torch", "numpy", "PIL"},
-    "metrics": {"torch", "matplotlib"},
-    "profile": {"torch"},
-    "datasets": {"numpy", "PIL"},
-    "prepare": {"numpy", "PIL", "tqdm", "pycocotools"},
-    "protocol": {"torch", "numpy", "PIL"},
-    "evaluate": {"torch", "numpy", "tqdm"},
-    "methods": {"torch", "tqdm"},
-    "cli": {"dotseg", "PIL", "tqdm"},  # the package itself, whose names are imported when they are used
-    "distribute": {"ray"},
-    "explore": {"torch", "numpy", "PIL", "matplotlib", "ipywidgets", "anywidget", "traitlets"},
+# A wing imports only from those above it, and of other libraries only what stands beside it.
+WINGS = {
+    "method": {"torch"},
+    "models": {"torch", "open_clip", "diffusers", "transformers", "safetensors", "huggingface_hub"},
+    "miniature": {"torch", "numpy", "PIL", "open_clip", "diffusers", "safetensors", "tqdm"},
+    "figures": {"torch", "numpy", "PIL", "matplotlib", "colorcet"},
+    "segmentation": {"torch", "numpy", "PIL", "open_clip", "diffusers", "transformers"},
+    "evaluation": {"torch", "numpy", "PIL", "tqdm", "matplotlib", "pycocotools"},
+    "app": {"torch", "numpy", "PIL", "tqdm", "matplotlib", "ipywidgets", "anywidget", "traitlets", "ray"},
 }
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("_"))
+ALSO = {"method.upsampling_triton": {"triton"}}  # of single modules
+EAGER = ("miniature.training", "app.explorer")  # may import what is heavy at once: nobody imports them by the way
+MODULES = sorted(path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".") for path in PACKAGE.rglob("*.py") if not path.stem.startswith("_"))
+METHOD = [name for name in MODULES if name.startswith("method.") and name != "method.upsampling_triton"]
 
 
 def python(code):
@@ -56,7 +42,7 @@ def brings(code):
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["segment", "--help"], ["evaluate", "-h"], ["paint"], ["segment", "a.png", "--clases", "sky"], ["segment", "a.png", "--classes", "sky"]])
 def test_help_and_slips_wait_for_no_library(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert brings(f"import contextlib, dotseg.cli\nwith contextlib.suppress(SystemExit): dotseg.cli.main({words})") == ["dotseg", "lazy_loader"]
+    assert brings(f"import contextlib, dotseg.app.command_line\nwith contextlib.suppress(SystemExit): dotseg.app.command_line.main({words})") == ["dotseg", "lazy_loader"]
 
 
 def test_import_dotseg_is_light():
@@ -66,57 +52,72 @@ def test_import_dotseg_is_light():
 
 
 @pytest.mark.parametrize("first", [
-    "import dotseg", "import dotseg.segmenter", "import dotseg.refine, dotseg.sinkhorn", "from dotseg.refine import discrepancy; from dotseg.sinkhorn import Scaling",
-    "import dotseg; dotseg.optimal_path", "import dotseg; dotseg.sinkhorn; import dotseg.refine", "from dotseg import *", "from dotseg import Explorer",
+    "import dotseg", "import dotseg.segmentation.segmenter", "import dotseg.method.refine, dotseg.method.sinkhorn", "import dotseg.method.refine as r; r.MODES",
+    "import dotseg; dotseg.optimal_path", "import dotseg; dotseg.sinkhorn; import dotseg.method.refine", "from dotseg import *", "from dotseg import Explorer",
 ])
-def test_a_function_is_not_hidden_by_the_module_of_its_name(first):
+def test_functions_and_modules_of_one_name_live_side_by_side(first):
     code = f"""
 {first}
 import dotseg, inspect, pickle
 from dotseg import refine, sinkhorn
+import dotseg.method.refine, dotseg.method.sinkhorn
 for name, function in (("refine", refine), ("sinkhorn", sinkhorn)):
     assert function is getattr(dotseg, name) is pickle.loads(pickle.dumps(function)) and inspect.getsource(function).startswith(f"def {{name}}(")
+    assert inspect.ismodule(getattr(dotseg.method, name))
 """
     python(code)
 
 
-def test_the_core_needs_nothing_but_torch():
+def test_the_method_needs_nothing_but_torch():
     "Whatever is None in sys.modules cannot be imported."
     code = f"""
 import sys
 sys.modules.update(dict.fromkeys({HEAVY | {"PIL"}}))
-for name in {CORE}:
+for name in {METHOD}:
     __import__("dotseg." + name)
-print(sorted(name.partition(".")[2] for name in sys.modules if name.startswith("dotseg.")))
+print(sorted(name.removeprefix("dotseg.") for name in sys.modules if name.startswith("dotseg.") and name.count(".") == 2))
 """
-    assert python(code) == str(sorted(CORE))
+    assert python(code) == str(sorted(METHOD))
 
 
-def imports(tree):  # (module imported, is it done when the file is imported?)
-    outside = {id(inner) for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.Lambda)) for inner in ast.walk(node)}
+def imports(module):
+    "What a module of the package imports, by full name, and whether that happens as soon as it is imported itself."
+    tree = ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text("utf-8"))
+    package = ["dotseg", *module.split(".")[:-1]]
+    inside = {id(inner) for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.Lambda)) for inner in ast.walk(node)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level:
-            names = [f"dotseg.{node.module}"] if node.module else [f"dotseg.{alias.name}" for alias in node.names]
+            base = package[: len(package) + 1 - node.level]
+            names = [".".join([*base, node.module])] if node.module else [".".join([*base, alias.name]) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             names = [node.module]
         else:
             continue
-        yield from ((name, id(node) not in outside) for name in names)
+        yield from ((name, id(node) not in inside) for name in names)
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_layers(module):
-    assert module in LAYERS, f"give {module} its place in LAYERS"
-    above = list(LAYERS)[: list(LAYERS).index(module)]
-    for name, at_once in imports(ast.parse((PACKAGE / f"{module}.py").read_text("utf-8"))):
+def test_no_import_leads_upwards(module):
+    wing = module.partition(".")[0]
+    if wing == module:  # beside the wings, for all of them
+        assert all(name.partition(".")[0] in sys.stdlib_module_names for name, _ in imports(module))
+        return
+    assert wing in WINGS, f"give {wing} its place in WINGS"
+    below = list(WINGS)[list(WINGS).index(wing) + 1 :]
+    for name, at_once in imports(module):
         library, _, inner = name.partition(".")
-        if library == "dotseg" and inner:
-            assert inner.split(".")[0] in [*above, "__version__"], f"{module} imports {name}, which is not above it"
+        if library == "dotseg":
+            assert inner.partition(".")[0] not in below, f"{module} imports {name}, which is not above it"
         elif library not in sys.stdlib_module_names:
-            assert library in LAYERS[module], f"{module} imports {library}"
-            assert not at_once or library not in HEAVY or module in ("training", "explore"), f"{module}: import {library} inside the function"
+            assert library in WINGS[wing] | ALSO.get(module, set()), f"{module} imports {library}"
+            assert not at_once or library not in HEAVY or module in EAGER, f"{module}: import {library} inside the function"
+
+
+def test_no_imports_in_a_circle():
+    needs = {module: {name.removeprefix("dotseg.") for name, _ in imports(module)} & set(MODULES) for module in MODULES}
+    graphlib.TopologicalSorter(needs).prepare()
 
 
 @pytest.mark.parametrize("name", dotseg.__all__)
@@ -130,4 +131,4 @@ def test_public_names_exist_and_say_what_they_are(name):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_exported_modules_say_what_they_are(module):
-    assert ast.get_docstring(ast.parse((PACKAGE / f"{module}.py").read_text("utf-8")))
+    assert ast.get_docstring(ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text("utf-8")))

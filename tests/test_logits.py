@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from dotseg.logits import normalise, reject_early, suppress_non_maxima
+from dotseg.method.logits import normalise, reject_early, suppress_non_maxima
 
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import binary_erosion
 
-from dotseg.metrics import (bands, bootstrap_difference, boundary_iou, boundary_matrix, class_accuracy, class_report, confusion_matrix, grouping_auc, iou,
-                            mark_background, mean_iou, pixel_accuracy, plot_classes, report_csv, report_text)
+from dotseg.evaluation.metrics import (
+    bands, bootstrap_difference, boundary_iou, boundary_matrix, class_accuracy, confusion_matrix, grouping_auc, iou, mean_iou, pixel_accuracy)
+from dotseg.evaluation.protocol import mark_background
+from dotseg.evaluation.reports import class_report, plot_classes, report_csv, report_text
 
 
 @settings(max_examples=30, deadline=None)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.path import Path
 
-from dotseg.picturebook import (
+from dotseg.miniature.picturebook import (
     CLASSES, LESSON_SEED, SHAPES, SPLITS, STUFF, TEXTURES, THINGS, PictureBook, draw_scene, lay_out, paint_stuff, paint_thing, place_things,
     polygon, soft,
 )

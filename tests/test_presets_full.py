@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from real_formats import write_clip, write_dino, write_sd2
 
-from dotseg.presets import PRESETS
+from dotseg.segmentation.presets import PRESETS
 
 pytestmark = pytest.mark.slow
 WRITERS = {

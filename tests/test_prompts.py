@@ -11,8 +11,8 @@ from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg, CustomTextCLIP
 from test_clip import CLASSES, TOKENIZE, tiny
 from torch.testing import assert_close
 
-from dotseg.miniature import MiniatureTokenizer, build_clip
-from dotseg.prompts import PromptEncoder, best_synonym, check_classes, class_names
+from dotseg.miniature.embedded import MiniatureTokenizer, build_clip
+from dotseg.models.prompts import PromptEncoder, best_synonym, check_classes, class_names
 
 
 @settings(max_examples=50, deadline=None)

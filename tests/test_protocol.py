@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dotseg import segmenter as segmenter_module
-from dotseg.protocol import Protocol, merge_windows, protocol_logits, segment_image, window_starts
-from dotseg.refine import DiscrepancyConfig
-from dotseg.segmenter import Segmenter
+from dotseg.segmentation import segmenter as segmenter_module
+from dotseg.evaluation.protocol import Protocol, merge_windows, protocol_logits, segment_image, window_starts
+from dotseg.method.refine import DiscrepancyConfig
+from dotseg.segmentation.segmenter import Segmenter
 
 
 class Patches:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from dotseg.refine import MODES, DiscrepancyConfig, Scores, discrepancy, refine
+from dotseg.method.refine import MODES, DiscrepancyConfig, Scores, discrepancy, refine
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 NO_ATTENTION = ("kl", "logits")

@@ -11,9 +11,9 @@ import pytest
 from real_formats import write_clip, write_dino, write_sd2
 from test_datasets import MEANING, put, tree
 
-from dotseg.cli import main
-from dotseg.datasets import DATASETS
-from dotseg.prepare import COCO_STUFF, CONTEXT
+from dotseg.app.command_line import main
+from dotseg.evaluation.datasets import DATASETS
+from dotseg.evaluation.preparation import COCO_STUFF, CONTEXT
 
 PAGE = Path(__file__).parent.parent / "nbs/howto/reproduce.ipynb"
 SMALL = dict(embed_dim=16, vision_cfg=dict(image_size=128, layers=2, width=32, head_width=16, patch_size=32), text_cfg=dict(width=16, heads=2, layers=1, context_length=20))

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from dotseg import segmenter as module
-from dotseg.checkpoints import Checkpoint, CheckpointError
-from dotseg.images import ImageError, from_numbers, label_picture, load_image, to_rgb, write_whole
-from dotseg.picturebook import CLASSES, draw_scene
-from dotseg.plot import class_colours
-from dotseg.presets import PRESETS, Part, Preset
-from dotseg.refine import MODES, DiscrepancyConfig
-from dotseg.segmenter import Segmenter, working_size
+from dotseg.segmentation import segmenter as module
+from dotseg.models.checkpoints import Checkpoint, CheckpointError
+from dotseg.segmentation.images import ImageError, from_numbers, label_picture, load_image, to_rgb, write_whole
+from dotseg.miniature.picturebook import CLASSES, draw_scene
+from dotseg.figures.palette import class_colours
+from dotseg.segmentation.presets import PRESETS, Part, Preset
+from dotseg.method.refine import MODES, DiscrepancyConfig
+from dotseg.segmentation.segmenter import Segmenter, working_size
 
 RNG = np.random.default_rng(0)
 BYTES = RNG.integers(0, 256, (12, 18, 3), dtype=np.uint8)
@@ -628,7 +628,7 @@ def test_large_images_are_noted_once(monkeypatch):
 BIG = """
 import resource, sys, warnings
 import numpy as np, torch
-from dotseg.segmenter import Segmenter
+from dotseg.segmentation.segmenter import Segmenter
 warnings.simplefilter("ignore")
 
 def levels(images, classes):

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from dotseg.sinkhorn import doubly_stochastic, sinkhorn
+from dotseg.method.proportional_fitting import doubly_stochastic
+from dotseg.method.sinkhorn import sinkhorn
 
 from watching import Largest
 
@@ -290,7 +291,7 @@ def test_disjoint_supports_need_no_more_memory_with_more_classes():
 
 
 def test_the_beta_warning_of_torch_stays_inside():
-    code = "import torch; from dotseg.sinkhorn import sinkhorn; sinkhorn(torch.rand(4, 4), torch.eye(4), torch.full((4,), 0.25))"
+    code = "import torch; from dotseg.method.sinkhorn import sinkhorn; sinkhorn(torch.rand(4, 4), torch.eye(4), torch.full((4,), 0.25))"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and not done.stderr, done.stderr
 

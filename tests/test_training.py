@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from dotseg import training
-from dotseg.picturebook import CLASSES, draw_scene
+from dotseg.miniature import training
+from dotseg.miniature.picturebook import CLASSES, draw_scene
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +70,11 @@ def test_resumed_run_is_the_uninterrupted_run(tmp_path):
 
 
 def test_stages_end_in_weights_that_load(folder, tmp_path, monkeypatch):
-    from dotseg import miniature
+    from dotseg.miniature import embedded
 
     training.ship(folder, tmp_path / "weights")
-    monkeypatch.setattr(miniature, "WEIGHTS", tmp_path / "weights")
-    logits, attention = miniature.load_miniature()
+    monkeypatch.setattr(embedded, "WEIGHTS", tmp_path / "weights")
+    logits, attention = embedded.load_miniature()
     image = torch.rand(1, 3, 128, 128)
     assert logits(image, CLASSES).shape == (1, 18, 16, 16)
     torch.testing.assert_close(attention(image, (16, 16)).sum(-1), torch.ones(1, 256))

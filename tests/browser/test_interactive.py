@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from dotseg.plot import attention_viewer, scrub
+from dotseg.figures.viewers import attention_viewer, scrub
 
 pytestmark = pytest.mark.browser
 GREYS = [np.full((60, 90, 3), value, np.uint8) for value in (0, 120, 240)]

@@ -1,0 +1,172 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dotseg.evaluation.datasets import load_folder
+from dotseg.app.ray_workers import _Worker, segment_folder
+from dotseg.evaluation.runner import evaluate
+from dotseg.segmentation.images import load_image
+from dotseg.miniature.picturebook import CLASSES, draw_scene
+from dotseg.segmentation.segmenter import Segmenter
+
+ray = pytest.importorskip("ray")
+SCRIPT = Path(sys.executable).with_name("dotseg.exe" if os.name == "nt" else "dotseg")
+OPTIONS = dict(preset="picturebook", workers=2, device="cpu")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def started():
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100 * 2**20, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    "A folder with pages, some of them below, one lying on its side, one of another size, one torn; and what the command line makes of it."
+    folder = tmp_path_factory.mktemp("book")
+    (folder / "in/sub").mkdir(parents=True)
+    note = Image.Exif()
+    note[0x0112] = 6
+    for i, name in enumerate(("a.png", "b.png", "sub/a.png", "sub/c.png", "turned.png", "wide.png")):
+        page = Image.fromarray(draw_scene(i, 96 if name == "wide.png" else 128).image)
+        page.save(folder / "in" / name, **({"exif": note} if name == "turned.png" else {}))
+    (folder / "in/torn.png").write_bytes((folder / "in/a.png").read_bytes()[:2000])
+    words = ["segment", "in", "--classes", ",".join(CLASSES), "--preset", "picturebook", "--device", "cpu", "--out", "single", "--overlay"]
+    done = subprocess.run([SCRIPT, *words], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout == "6 of 7 masks are in single\n", done.stderr
+    return folder
+
+
+@pytest.fixture
+def here(book, monkeypatch):
+    monkeypatch.chdir(book)
+    return book
+
+
+def contents(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in Path(folder).rglob("*") if p.is_file()}
+
+
+def stamps(folder):
+    return {p.name: p.stat().st_mtime_ns for p in Path(folder).rglob("*") if p.is_file()}
+
+
+def test_same_bytes_as_the_command_line(here):
+    with pytest.warns(UserWarning, match=r"1 of 7 images have no mask:\n  in.torn\.png: cannot be read as an image"):
+        rows = segment_folder(["in"], CLASSES, "many", with_overlay=True, **OPTIONS)
+    assert contents("many") == contents("single") and len(contents("many")) == 18
+    assert [Path(row["path"]).as_posix() for row in rows] == ["in/a.png", "in/b.png", "in/sub/a.png", "in/sub/c.png", "in/torn.png", "in/turned.png", "in/wide.png"]
+    assert {row["path"]: row["status"] for row in rows if row["status"] != "written"} == {str(Path("in/torn.png")): "failed"}
+    assert all(set(row) == {"path", "status", "message"} and bool(row["message"]) == (row["status"] == "failed") for row in rows)
+
+    before = stamps("many")
+    (here / "many/sub/c.json").unlink()  # as if broken off before its report
+    with pytest.warns(UserWarning, match="1 of 7 images"):
+        rows = segment_folder(["in"], CLASSES, "many", with_overlay=True, **OPTIONS | dict(workers=1))
+    assert [row["status"] for row in rows] == ["skipped", "skipped", "skipped", "written", "failed", "skipped", "skipped"]
+    assert {name for name, stamp in stamps("many").items() if before[name] != stamp} == {"c.png", "c.overlay.png", "c.json"}
+    assert contents("many") == contents("single")
+
+
+def test_the_reader_of_ray_does_not_turn(here):
+    "Why the workers get paths: a mask of what this reader gives would not lie on the page."
+    stored = ray.data.read_images(str(here / "in/turned.png")).take(1)[0]["image"]
+    assert (stored == np.asarray(Image.open("in/turned.png"))).all() and (np.rot90(stored, -1) == load_image("in/turned.png")).all()
+
+
+def test_a_data_set(here):
+    "The same masks as the evaluation saves."
+    for name in ("a.png", "sub/c.png", "wide.png"):
+        for place in ("set", "truth"):
+            (here / place / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / "set" / name).write_bytes((here / "in" / name).read_bytes())
+        Image.new("L", Image.open(here / "in" / name).size).save(here / "truth" / name)
+    dataset = load_folder("set", "truth", CLASSES)
+    rows = segment_folder([str(example.image) for example in dataset], dataset.spec.prompts, "by ray", **OPTIONS | dict(workers=1))
+    evaluate(Segmenter.from_preset("picturebook", "cpu"), dataset, "run", save_masks=True)
+    assert {row["status"] for row in rows} == {"written"}
+    pictures = [{Path(name).name: data for name, data in contents(place).items() if name.endswith(".png")} for place in ("by ray", "run/masks")]
+    assert pictures[0] == pictures[1] and len(pictures[0]) == 3
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a named pipe and /proc")
+def test_a_worker_that_is_killed(here):
+    """Page b is a named pipe at first: who opens it waits. That one is killed, and b becomes the page that it was."""
+    page, pipe, killed = here / "in/b.png", here / "pipe/b.png", []
+    pipe.parent.mkdir()
+    os.mkfifo(pipe)
+
+    def kill():
+        with open(pipe, "wb"):  # waits for a reader
+            for fd in Path("/proc").glob("[0-9]*/fd/*"):
+                try:
+                    reader = os.readlink(fd) == str(pipe) and int(fd.parts[2])
+                except OSError:
+                    continue
+                if reader and reader != os.getpid():
+                    killed.append(reader)
+            os.link(page, pipe.with_name("page"))
+            os.replace(pipe.with_name("page"), pipe)
+            for process in killed:
+                os.kill(process, signal.SIGKILL)
+
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        rows = segment_folder(["in/a.png", "pipe/b.png", "in/sub/c.png", "in/turned.png", "in/wide.png"], CLASSES, "survived", **OPTIONS)
+    thread.join(10)
+    assert len(killed) == 1 and not thread.is_alive()
+    assert {row["status"] for row in rows} <= {"written", "skipped"}  # skipped, if a piece was begun again after its mask was there
+    single = contents("single")
+    masks = {name: data for name, data in contents("survived").items() if name.endswith(".png")}
+    assert masks == {name: single[where] for name, where in {"a.png": "a.png", "b.png": "b.png", "c.png": "sub/c.png", "turned.png": "turned.png", "wide.png": "wide.png"}.items()}
+    assert not list((here / "survived").rglob("*.part"))
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(paths="in"), "paths: got 'in', expected a list"),
+        (dict(paths=["lost"]), "lost: no such file or folder"),
+        (dict(classes=["sky", "sky"]), "classes: sky given more than once"),
+        (dict(workers=0), "workers: got 0"),
+        (dict(batch_size=1.5), "batch_size: got 1.5"),
+        (dict(out="in"), "is the folder of the images"),
+    ],
+    ids=lambda x: x if isinstance(x, str) else "",
+)
+def test_mistakes(here, change, message):
+    with pytest.raises(ValueError) as error:
+        segment_folder(**(dict(paths=["in"], classes=["sky"], out="never", **OPTIONS) | change))
+    assert message in str(error.value) and "\n" not in str(error.value)
+    assert not (here / "never").exists()
+
+
+@pytest.mark.parametrize("change, message", [(dict(preset="huge"), "preset: got 'huge', expected one of"), (dict(options={"colour": "red"}), "colour: no such setting")])
+def test_a_worker_refuses(here, change, message):
+    given = dict(home=here, classes=["sky"], out=Path("never"), preset="picturebook", options={}, batch_size=8, with_overlay=False, overwrite=False) | change
+    assert [row for row in _Worker(**given)({"path": ["in/a.png"], "name": ["a"]})["message"] if row.startswith(message)]
+
+
+def test_what_a_worker_refuses_is_raised_in_one_line(here):
+    with pytest.raises(ValueError, match=r"^prompt .* does not know \['zebra'\][^\n]*$"):
+        segment_folder(["in"], ["sky", "zebra"], "never", **OPTIONS | dict(workers=1))
+    assert not (here / "never").exists()
+
+
+def test_without_ray(here, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    with pytest.raises(ImportError, match=r"pip install dotseg\[ray\]"):
+        segment_folder(["in"], ["sky"], "never", **OPTIONS)
