@@ -93,6 +93,12 @@ def test_refused_images(images, message):
 # the vision tower
 
 
+def last_output(tower, inputs):
+    "What the stock last block, which the tower leaves out, makes of its input."
+    block, x = tower.blocks[-1], inputs[-1]
+    return block(x) if tower.visual.transformer.batch_first else block(x.transpose(0, 1)).transpose(0, 1)
+
+
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("vision", VISIONS)
 def test_as_trained_it_is_the_stock_model(vision, device):
@@ -100,7 +106,8 @@ def test_as_trained_it_is_the_stock_model(vision, device):
     tower, native = VisionTower(model), model.visual.image_size
     images = pictures(2, 3, *native).to(device)
     side = round(math.sqrt(native[0] * native[1]))
-    inputs, output, grid = tower(images, side)
+    inputs, grid = tower(images, side)
+    output = last_output(tower, inputs)
     prepared = (images - tower.mean.to(device)) / tower.std.to(device)
     stock = model.visual.forward_intermediates(prepared, output_fmt="NLC", output_extra_tokens=True)
     every = [torch.cat(pair, 1) for pair in zip(stock["image_intermediates_prefix"], stock["image_intermediates"])]
@@ -135,17 +142,17 @@ def test_hooks_and_positions_are_put_back(where):
     model = tiny()
     tower, table = VisionTower(model), model.visual.positional_embedding
     images = pictures(1, 3, 24, 48)
-    want = tower(images, 24)[1]
+    want = tower(images, 24)[0][-1]
 
     def fail(*_):
         raise KeyboardInterrupt  # not even an Exception
 
-    hook = tower.blocks[0 if where == "first" else -1].mlp.register_forward_hook(fail)
+    hook = tower.blocks[0 if where == "first" else -2].mlp.register_forward_hook(fail)
     with pytest.raises(KeyboardInterrupt):
         tower(images, 24)
     hook.remove()
     assert hooks_of(model) == 0 and model.visual.positional_embedding is table
-    assert_close(tower(images, 24)[1], want)
+    assert_close(tower(images, 24)[0][-1], want)
     assert hooks_of(model) == 0
 
 
@@ -208,7 +215,7 @@ def by_loops(tower, inputs, kind):
 @pytest.mark.parametrize("vision", VISIONS)
 def test_last_attention(vision, kind):
     source = ClipLogits(tiny(vision), TOKENIZE, kind)
-    inputs, _, _ = source.tower(pictures(1, 3, 20, 36), source.side)
+    inputs, _ = source.tower(pictures(1, 3, 20, 36), source.side)
     got = source.last_attention(inputs)[0]
     want = by_loops(source.tower, inputs, kind)
     want = want.mean((0, 1))[None] if kind == "kk_mean" else want[-1]
@@ -236,7 +243,7 @@ def test_last_block_by_hand(residual):
 @pytest.mark.parametrize("kind", ["qk", "qq", "kk"])
 def test_clip_attention(kind):
     source = ClipAttention(tiny(), kind)
-    inputs, _, _ = source.tower(pictures(1, 3, 24, 24), 24)
+    inputs, _ = source.tower(pictures(1, 3, 24, 24), 24)
     want = by_loops(source.tower, inputs, kind).mean((0, 1))[1:, 1:]
     assert_close(source(pictures(1, 3, 24, 24), (6, 6))[0], (want / want.sum(1, keepdim=True)).float(), atol=1e-5, rtol=1e-5)
 
@@ -275,7 +282,7 @@ def test_the_default_side():
     for size, side, grid in ((210, 210, 15), (224, 512, 37), (336, 512, 37)):
         source = ClipLogits(native(size), TOKENIZE)
         assert source.side == side
-        assert source.tower(pictures(1, 3, 20, 20))[2] == (grid, grid)  # 512 is no multiple of 14: 518 pixels
+        assert source.tower(pictures(1, 3, 20, 20))[1] == (grid, grid)  # 512 is no multiple of 14: 518 pixels
         assert ClipAttention(source.model)(pictures(1, 3, 20, 20), (3, 3)).shape == (1, 9, 9)
 
 

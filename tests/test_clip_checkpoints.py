@@ -284,14 +284,14 @@ def test_b16_as_trained_is_the_stock_model(real, size, caplog):
     images = pictures(1, 3, *size)
     source = ClipLogits(model, tokenize, "origin", side=round((size[0] * size[1]) ** 0.5))
     assert resize_images(images, source.side, 16) is images
-    inputs, output, grid = source.tower(images, source.side)
+    inputs, grid = source.tower(images, source.side)
     assert grid == (size[0] // 16, size[1] // 16) == stock.visual.grid_size
     ours = last_block(source.tower.blocks[-1], inputs[-1], source.last_attention(inputs))
     prepared = (images - source.tower.mean) / source.tower.std
     with torch.no_grad():
         want = stock.visual.forward_intermediates(prepared, output_fmt="NLC")["image_intermediates"]
         pooled = stock.encode_image(prepared, normalize=True)
-    for got, theirs in zip([*inputs[1:], output], want):
+    for got, theirs in zip(inputs[1:], want):
         assert_close(got[:, 1:], theirs, atol=1e-5, rtol=1e-5)
     assert_close(ours[:, 1:], want[-1], atol=1e-5, rtol=1e-5)
     assert_close(source.tower.project(ours)[:, 0], pooled, atol=1e-5, rtol=0)
@@ -319,7 +319,7 @@ def test_b16_attention_by_hand(real):
     model, tokenize = real[1]
     images = pictures(1, 3, 384, 672)
     tower = VisionTower(model)
-    inputs, _, grid = tower(images)
+    inputs, grid = tower(images)
     assert grid == (24, 42)  # 512 x 512 pixels, in another shape
     parts = [by_hand(block, x) for block, x in zip(tower.blocks, inputs)]
     mean = sum(weigh(k, k).mean(0) for _, k, _ in parts) / 12

@@ -20,7 +20,8 @@ from dotseg.app.folders import find_images, is_done
 from dotseg.app.command_line import main
 from dotseg.miniature.picturebook import CLASSES, draw_scene
 from dotseg.segmentation.presets import PRESETS, Preset
-from dotseg.method.refine import MODES, DiscrepancyConfig
+from dotseg.method.measures import MEASURES
+from dotseg.method.refine import DiscrepancyConfig
 from dotseg.segmentation.segmenter import Segmenter
 
 SCRIPT = Path(sys.executable).parent / ("dotseg.exe" if os.name == "nt" else "dotseg")
@@ -308,7 +309,7 @@ def test_notes_are_short_and_the_hook_is_put_back(home, capsys, monkeypatch):
     import warnings
 
     before = warnings.showwarning
-    monkeypatch.setattr("dotseg.segmentation.segmenter.MAX_PIXELS", 12)
+    monkeypatch.setattr("dotseg.segmentation.pipeline.MAX_PIXELS", 12)
     draw("a.png", "b.png")
     assert fake("a.png", "b.png") == 0
     assert capsys.readouterr().err == "note: an image of 8 x 6 pixels is segmented at 4 x 3; its mask has the full size\n"
@@ -353,7 +354,7 @@ def test_help(capsys, command):
     assert end.value.code == 0 and f"usage: dotseg {' '.join(command)}" in out
     listed = re.search(r"--mode MODE +(.*?) \(default", out, re.DOTALL)
     assert bool(listed) == (command in (["demo"], ["segment"], ["evaluate"]))
-    assert listed is None or tuple(re.findall(r"\w+", listed[1].replace(" or ", " "))) == MODES
+    assert listed is None or tuple(re.findall(r"\w+", listed[1].replace(" or ", " "))) == tuple(MEASURES)
 
 
 @pytest.mark.parametrize("words", [[], ["paint"], ["segment", "a.png"], ["prepare", "voc21"], ["methods", "--split", "train"]])

@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 
 from dotseg import Explorer, Segmenter, refine
-from dotseg.app.stages import Stages, start_config
+from dotseg.app.stages import Stages
 from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
-from dotseg.method.refine import MODES
+from dotseg.method.measures import MEASURES, MaximumVelocity
 
 PAGE = draw_scene(LESSON_SEED)
 NAMES = [CLASSES[i] for i in np.unique(PAGE.labels)]
@@ -67,7 +67,7 @@ def test_block_weights_merge_anew_and_run_no_model(explorer):
 
 
 @pytest.mark.parametrize("jbu", (True, False))
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MEASURES)
 def test_labels_are_those_of_refine_and_of_the_segmenter(explorer, shared, mode, jbu):
     explorer.controls["mode"].value, explorer.controls["jbu"].value = mode, jbu
     assert "dotseg-error" not in explorer.message.value
@@ -80,8 +80,8 @@ def test_labels_are_those_of_refine_and_of_the_segmenter(explorer, shared, mode,
 
 
 def test_another_mode_starts_from_what_its_preset_sets(shared):
-    assert start_config(shared, "velocity") == Segmenter.from_preset("picturebook", device="cpu", mode="velocity").config
-    assert start_config(shared, "path") == shared.config
+    assert shared.config.with_mode("velocity") == Segmenter.from_preset("picturebook", device="cpu", mode="velocity").config
+    assert shared.config.with_mode("path") == shared.config
 
 
 def run(lines, segmenter=None):
@@ -99,7 +99,7 @@ def test_saved_lines_make_the_saved_mask(explorer, tmp_path):
     mask = torch.tensor(np.array(Image.open(tmp_path / "new" / "mask.png")))
     assert len(mask.unique()) > 1
     assert torch.equal(run((tmp_path / "new" / "mask.py").read_text("utf-8")).labels, mask)
-    assert not torch.equal(Segmenter.from_preset("picturebook", mode="velocity", threshold=0.3, tau=0.1)(PAGE.image, NAMES).labels, mask)  # the weights matter
+    assert not torch.equal(Segmenter.from_preset("picturebook", mode=MaximumVelocity(tau=0.1), confidence_threshold=0.3)(PAGE.image, NAMES).labels, mask)  # the weights matter
     assert '"blocks": "' in (tmp_path / "new" / "mask.json").read_text("utf-8")
 
 
@@ -160,7 +160,7 @@ def test_every_picture_has_a_text_and_names_are_escaped(explorer):
 
 
 def test_a_large_image_is_segmented_as_the_segmenter_does(shared, monkeypatch):
-    monkeypatch.setattr("dotseg.segmentation.segmenter.MAX_PIXELS", 64 * 64)
+    monkeypatch.setattr("dotseg.segmentation.pipeline.MAX_PIXELS", 64 * 64)
     labels = Stages(shared, PAGE.image)(NAMES, shared.config)["labels"]
     with pytest.warns(UserWarning):
         assert torch.equal(labels, shared(PAGE.image, NAMES).labels.long())

@@ -52,7 +52,7 @@ def test_import_dotseg_is_light():
 
 
 @pytest.mark.parametrize("first", [
-    "import dotseg", "import dotseg.segmentation.segmenter", "import dotseg.method.refine, dotseg.method.sinkhorn", "import dotseg.method.refine as r; r.MODES",
+    "import dotseg", "import dotseg.segmentation.segmenter", "import dotseg.method.refine, dotseg.method.sinkhorn", "import dotseg.method.refine as r; r.DiscrepancyConfig",
     "import dotseg; dotseg.optimal_path", "import dotseg; dotseg.sinkhorn; import dotseg.method.refine", "from dotseg import *", "from dotseg import Explorer",
 ])
 def test_functions_and_modules_of_one_name_live_side_by_side(first):

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dotseg.segmentation import segmenter as segmenter_module
-from dotseg.evaluation.protocol import Protocol, merge_windows, protocol_logits, segment_image, window_starts
+from dotseg.evaluation.protocol import Protocol, ProtocolLogits, by_protocol, merge_windows, window_starts
 from dotseg.method.refine import DiscrepancyConfig
+from dotseg.segmentation import pipeline
 from dotseg.segmentation.segmenter import Segmenter
 
 
@@ -24,6 +24,14 @@ class Patches:
     def __call__(self, images, classes):
         self.seen.append((tuple(images.shape), getattr(self, "side", None)))
         return F.avg_pool2d(images, 4, ceil_mode=True)[:, torch.arange(len(classes)) % 3] + torch.arange(len(classes)).view(-1, 1, 1) / 10
+
+
+def protocol_logits(source, image, classes, protocol=Protocol(), batch_size=8):
+    return ProtocolLogits(source, protocol, batch_size)(image[None], classes)[0]
+
+
+def segment_image(segmenter, picture, classes, protocol=Protocol()):
+    return by_protocol(segmenter, protocol)(picture, classes)
 
 
 def attention(images, grid):
@@ -114,21 +122,15 @@ PICTURE = (noise(40, 56, 3) * 255).byte().numpy()
 @pytest.mark.parametrize("mode", ["velocity", "path", "kl", "logits"])
 @pytest.mark.parametrize("classes", [["a", "b", "c"], ["a|x", "b", "c|y|z"]])
 def test_as_the_segmenter(mode, classes):
-    "The best synonym is taken here, of logits by the name; the segmenter's sources take it themselves."
-    class Best(Patches):
-        def __call__(self, images, classes):
-            each = super().__call__(images, "|".join(classes).split("|"))
-            return torch.stack([part.amax(1) for part in each.split([c.count("|") + 1 for c in classes], 1)], 1)
-
-    config = DiscrepancyConfig(mode=mode, threshold=0.0)
-    plain = Segmenter(Best(), attention, config)(PICTURE, classes)
+    config = DiscrepancyConfig(mode=mode, confidence_threshold=0.0)
+    plain = Segmenter(Patches(), attention, config)(PICTURE, classes)
     found = segment_image(Segmenter(Patches(), attention, config), PICTURE, classes)
     assert torch.equal(found.labels, plain.labels) and found.labels.dtype == plain.labels.dtype and found.kept == plain.kept
     assert found.settings == plain.settings | {"protocol": Protocol().__dict__}
 
 
 def test_large_pictures_are_worked_on_smaller(monkeypatch):
-    monkeypatch.setattr(segmenter_module, "MAX_PIXELS", 600)
+    monkeypatch.setattr(pipeline, "MAX_PIXELS", 600)
     one = Segmenter(Patches(), attention, DiscrepancyConfig(mode="logits"))
     with pytest.warns(UserWarning, match="its mask has the full size"):
         plain = one(PICTURE, ["a", "b", "c"])
@@ -152,3 +154,10 @@ def test_many_classes_and_one_pixel():
     assert segment_image(one, PICTURE, [str(i) for i in range(300)]).labels.dtype == torch.int32
     assert segment_image(one, PICTURE[:1, :1], ["a"], Protocol(short=8, crop=4, stride=2)).labels.tolist() == [[0]]
     assert np.array_equal(segment_image(one, PICTURE[:1], ["a", "b"]).labels.shape, (1, 56))
+
+
+def test_windows_of_several_images_are_kept_apart():
+    source, images, protocol = Patches(), torch.stack([noise(3, 32, 48).float().roll(i, -1) for i in range(3)]), Protocol(crop=16, stride=8)
+    together = ProtocolLogits(source, protocol, batch_size=5)(images, ["a", "b"])
+    for image, logits in zip(images, together):
+        torch.testing.assert_close(logits, protocol_logits(source, image, ["a", "b"], protocol))

@@ -1,4 +1,5 @@
 import dataclasses
+import inspect
 
 import numpy as np
 import pytest
@@ -7,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from dotseg.method.refine import MODES, DiscrepancyConfig, Scores, discrepancy, refine
+from dotseg.method.errors import DotsegError
+from dotseg.method.logits import normalise, suppress_non_maxima
+from dotseg.method.maximum_velocity import maximum_velocity
+from dotseg.method.measures import MEASURES, Fused, MaximumVelocity, OptimalPath
+from dotseg.method.optimal_path import optimal_path
+from dotseg.method.proportional_fitting import doubly_stochastic
+from dotseg.method.refine import DiscrepancyConfig, Scores, discrepancy, refine
+from dotseg.method.sinkhorn import sinkhorn
+from dotseg.method.upsampling import joint_bilateral_upsample
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 NO_ATTENTION = ("kl", "logits")
@@ -22,9 +31,9 @@ def draw(k=5, h=4, w=6, H=21, W=33, seed=0, spread=0.1):
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MEASURES)
 def test_shapes_and_precisions(mode, dtype, device):
-    out = refine(*(x.to(device, dtype) for x in draw()), DiscrepancyConfig(mode=mode, scale=25.0, threshold=0.5))
+    out = refine(*(x.to(device, dtype) for x in draw()), DiscrepancyConfig(mode=mode, scale=25.0, confidence_threshold=0.5))
     assert isinstance(out, Scores)
     k = len(out.kept)
     assert out.scores.shape == (k, 21, 33) and out.labels.shape == (21, 33) and 1 <= k <= 5
@@ -35,7 +44,7 @@ def test_shapes_and_precisions(mode, dtype, device):
 
 
 @pytest.mark.parametrize("jbu", [True, False])
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MEASURES)
 def test_labels_are_the_callers_indices(mode, jbu):
     logits, attention, image = draw()
     logits[1] -= 1  # never wins
@@ -46,7 +55,7 @@ def test_labels_are_the_callers_indices(mode, jbu):
     assert_close(out.labels, out.kept[out.scores.argmax(0)])
 
 
-@pytest.mark.parametrize("mode", [m for m in MODES if m != "logits"])
+@pytest.mark.parametrize("mode", [m for m in MEASURES if m != "logits"])
 def test_a_class_that_never_wins_changes_nothing(mode):
     logits, attention, image = draw()
     config = DiscrepancyConfig(mode=mode, scale=25.0)
@@ -58,7 +67,7 @@ def test_a_class_that_never_wins_changes_nothing(mode):
 
 @given(
     st.tuples(st.integers(1, 6), st.integers(1, 5), st.integers(1, 5), st.integers(1, 12), st.integers(1, 12)),
-    st.sampled_from(MODES),
+    st.sampled_from(list(MEASURES)),
     st.sampled_from([1e-4, 0.05, 1.0, 100.0]),
     st.sampled_from([0.0, 0.5, 0.9, 1.0]),
     st.sampled_from(["random", "identity", "zero", "uniform", "one key"]),
@@ -80,16 +89,16 @@ def test_never_anything_but_finite_scores(size, mode, spread, threshold, kind, h
     hidden = torch.rand(logits.shape, generator=torch.Generator().manual_seed(seed)) < holes
     hidden[0, 0, 0] = False
     logits = logits.masked_fill(hidden, -torch.inf)
-    config = DiscrepancyConfig(mode=mode, threshold=threshold, scale=25.0)
+    config = DiscrepancyConfig(mode=mode, confidence_threshold=threshold, scale=25.0)
     out = refine(logits.to(dtype), attention, image.to(dtype), config)
     assert out.scores.isfinite().all() and out.scores.shape == (len(out.kept), *image.shape[1:])
     assert set(out.labels.flatten().tolist()) <= set(out.kept.tolist()) <= set(range(size[0]))
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MEASURES)
 def test_every_class_gets_the_same_map_whatever_its_place(mode):
     logits, attention, image = draw()
-    config = DiscrepancyConfig(mode=mode, scale=25.0, threshold=0.6)
+    config = DiscrepancyConfig(mode=mode, scale=25.0, confidence_threshold=0.6)
     order = torch.tensor([3, 0, 4, 1, 2])
     out, mixed = refine(logits, attention, image, config), refine(logits[order], attention, image, config)
     by_class = dict(zip(order[mixed.kept].tolist(), mixed.scores))
@@ -98,10 +107,10 @@ def test_every_class_gets_the_same_map_whatever_its_place(mode):
         assert_close(by_class[c], scores)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MEASURES)
 def test_adding_a_constant_to_all_logits_changes_nothing_but_raw_scores(mode):
     logits, attention, _ = draw()
-    config = DiscrepancyConfig(mode=mode, scale=25.0, threshold=0.6)
+    config = DiscrepancyConfig(mode=mode, scale=25.0, confidence_threshold=0.6)
     maps, kept = discrepancy(logits, attention, config)
     shifted, kept_too = discrepancy(logits + 3, attention, config)
     assert_close(kept_too, kept)
@@ -124,7 +133,7 @@ def test_modes_that_need_no_attention(mode):
     assert_close(refine(logits, None, image, config).scores, refine(logits, attention, image, config).scores)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MEASURES)
 def test_perfect_attention_completes_regions(mode):
     "Half of each region is unsure; with block attention the readings that use it restore the region."
     logits = torch.zeros(2, 4, 4)
@@ -140,13 +149,13 @@ def test_perfect_attention_completes_regions(mode):
 def test_fallback_when_nobody_is_sure():
     logits, attention, image = draw(spread=1e-4)
     config = DiscrepancyConfig(scale=1.0)
-    assert_close(refine(logits, attention, image, config).scores, refine(logits, attention, image, dataclasses.replace(config, threshold=0.0)).scores)
+    assert_close(refine(logits, attention, image, config).scores, refine(logits, attention, image, dataclasses.replace(config, confidence_threshold=0.0)).scores)
 
 
 def test_classes_without_support_are_dropped():
     logits = torch.tensor([[[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]], [[0.0, 0.0, 0.01]]])
     assert refine(logits, torch.eye(3), torch.zeros(3, 1, 3)).kept.tolist() == [0, 1]
-    assert refine(logits, torch.eye(3), torch.zeros(3, 1, 3), DiscrepancyConfig(threshold=0.0)).kept.tolist() == [0, 1, 2]
+    assert refine(logits, torch.eye(3), torch.zeros(3, 1, 3), DiscrepancyConfig(confidence_threshold=0.0)).kept.tolist() == [0, 1, 2]
 
 
 def test_raw_logits_mode_is_plain_upsampling():
@@ -164,7 +173,7 @@ def test_raw_logits_mode_is_plain_upsampling():
 def test_inputs_are_left_alone():
     inputs = draw()
     before = [x.clone() for x in inputs]
-    for mode in MODES:
+    for mode in MEASURES:
         refine(*inputs, DiscrepancyConfig(mode=mode))
     assert_close(list(inputs), before)
 
@@ -197,7 +206,7 @@ def test_inputs_are_left_alone():
 @pytest.mark.parametrize("jbu", [True, False])
 def test_refuses(change, message, jbu):
     good = {"logits": torch.eye(4).reshape(4, 2, 2)[:2], "attention": torch.eye(4), "image": torch.zeros(3, 8, 8)}
-    for mode in MODES:
+    for mode in MEASURES:
         if "attention" in change and "logits" not in change and mode in NO_ATTENTION:
             continue
         with pytest.raises(ValueError, match=message):
@@ -207,28 +216,89 @@ def test_refuses(change, message, jbu):
 @pytest.mark.parametrize(
     "field, value",
     [
-        ("mode", "fast"), ("threshold", -0.1), ("threshold", 1.1), ("threshold", float("nan")), ("scale", 0.0),
-        ("scale", float("inf")), ("scale_f", -1.0), ("eps", 0.0), ("eps", float("nan")), ("n_iters", 0), ("n_iters", 2.5),
-        ("reading", "plan"), ("tau", -0.1), ("tau", float("nan")), ("ipf_iters", -1), ("jbu", "yes"), ("sigma_s2", 0.0),
-        ("sigma_r2", -1.0), ("radius", -1), ("radius", 1.5),
+        ("mode", "fast"), ("mode", None), ("mode", OptimalPath), ("confidence_threshold", -0.1), ("confidence_threshold", 1.1), ("confidence_threshold", float("nan")),
+        ("confidence_threshold", None), ("scale", 0.0), ("scale", float("inf")), ("scale", "100"), ("scale_f", -1.0), ("jbu", "yes"), ("sigma_s2", 0.0),
+        ("sigma_r2", -1.0), ("radius", -1), ("radius", 1.5), ("radius", True),
     ],
 )  # fmt: skip
 def test_config_refuses(field, value):
-    with pytest.raises(ValueError, match=f"^{field}: got"):
+    with pytest.raises(DotsegError, match=f"^{field}: got"):
         DiscrepancyConfig(**{field: value})
+
+
+@pytest.mark.parametrize(
+    "measure, field, value",
+    [
+        (OptimalPath, "eps", 0.0), (OptimalPath, "eps", float("nan")), (OptimalPath, "eps", "0.1"), (OptimalPath, "eps", None), (OptimalPath, "n_iters", 0),
+        (OptimalPath, "n_iters", 2.5), (OptimalPath, "reading", "plan"), (MaximumVelocity, "tau", -0.1), (MaximumVelocity, "tau", float("nan")),
+        (MaximumVelocity, "ipf_iters", -1), (MaximumVelocity, "ipf_iters", 1.0),
+    ],
+)  # fmt: skip
+def test_measures_refuse(measure, field, value):
+    with pytest.raises(DotsegError, match=f"^{field}: got"):
+        measure(**{field: value})
+
+
+# What the paper states, and where: section 7 of the main text, or the line of Algorithm 1, or the equation.
+PAPER = [
+    (OptimalPath(), "eps", 0.1, "section 4.1: the regularisation of the optimal path"),
+    (OptimalPath(), "n_iters", 50, "section 4.1: Sinkhorn iterations"),
+    (MaximumVelocity(), "tau", 0.3, "section 4.1: the threshold of the velocity"),
+    (MaximumVelocity(), "ipf_iters", 15, "section 4.1: iterations of proportional fitting"),
+    (DiscrepancyConfig(), "confidence_threshold", 0.9, "Algorithm 1, line 3: NMS"),
+    (DiscrepancyConfig(), "sigma_s2", 1.0, "Eq. 23"),
+    (DiscrepancyConfig(), "sigma_r2", 0.1, "Eq. 23"),
+]
+OURS = [  # where the paper says nothing
+    (OptimalPath(), "reading", "potential"), (DiscrepancyConfig(), "mode", MaximumVelocity()), (DiscrepancyConfig(), "scale", 100.0),
+    (DiscrepancyConfig(), "scale_f", None), (DiscrepancyConfig(), "jbu", True), (DiscrepancyConfig(), "radius", 2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("holder, field, value", [row[:3] for row in PAPER] + OURS)
+def test_defaults(holder, field, value):
+    assert getattr(holder, field) == value and type(getattr(holder, field)) is type(value)
+
+
+@pytest.mark.parametrize(
+    "function, names",
+    [
+        (optimal_path, {"eps": 0.1, "n_iters": 50, "reading": "potential"}), (maximum_velocity, {"tau": 0.3, "ipf_iters": 15, "max_steps": 100}),
+        (doubly_stochastic, {"n_iters": 15}), (sinkhorn, {"eps": 0.1, "n_iters": 50, "tol": 0.0}), (suppress_non_maxima, {"threshold": 0.9, "scale": 100.0}),
+        (normalise, {"scale": 100.0}), (joint_bilateral_upsample, {"sigma_s2": 1.0, "sigma_r2": 0.1, "radius": 2}),
+    ],
+)  # fmt: skip
+def test_defaults_of_functions_are_those_of_the_configuration(function, names):
+    found = {name: p.default for name, p in inspect.signature(function).parameters.items() if p.default is not p.empty}
+    assert found == names
+
+
+def test_every_default_is_pinned():
+    pinned = {(type(holder), field) for holder, field, *_ in PAPER + OURS}
+    assert pinned == {(kind, f.name) for kind in (OptimalPath, MaximumVelocity, DiscrepancyConfig) for f in dataclasses.fields(kind)}
+
+
+def test_one_way_of_setting_a_measure_gives_what_another_gives():
+    base = DiscrepancyConfig(OptimalPath(eps=0.05, reading="cost"), scale=15.0)
+    assert base.with_mode("path") is base  # its own settings are kept
+    assert base.with_mode("velocity") == dataclasses.replace(base, mode="velocity") == dataclasses.replace(base, mode=MaximumVelocity())
+    assert DiscrepancyConfig("path") == DiscrepancyConfig(mode="path") == DiscrepancyConfig(OptimalPath())
+    for name, kind in MEASURES.items():
+        assert DiscrepancyConfig(name).mode == kind() and DiscrepancyConfig(name).describe()["mode"]["name"] == name
 
 
 def test_config_round_trip_and_every_field_counts():
     config = DiscrepancyConfig(mode="path", scale_f=10.0)
-    assert DiscrepancyConfig(**dataclasses.asdict(config)) == config
+    assert DiscrepancyConfig(**vars(config)) == config
     assert hash(config) == hash(dataclasses.replace(config))
     logits, attention, image = draw(seed=3)
     changes = [
-        ("velocity", "threshold", 0.5), ("velocity", "scale", 20.0), ("velocity", "scale_f", 5.0), ("path", "eps", 0.5),
-        ("path", "n_iters", 1), ("path", "reading", "cost"), ("velocity", "tau", 1e-6), ("velocity", "ipf_iters", 0),
+        ("velocity", "confidence_threshold", 0.5), ("velocity", "scale", 20.0), ("velocity", "scale_f", 5.0), ("path", "mode", OptimalPath(eps=0.5)),
+        ("path", "mode", OptimalPath(n_iters=1)), ("path", "mode", OptimalPath(reading="cost")), ("velocity", "mode", MaximumVelocity(tau=1e-6)),
+        ("velocity", "mode", MaximumVelocity(ipf_iters=0)), ("fused", "mode", Fused(path=OptimalPath(eps=0.5))), ("fused", "mode", Fused(velocity=MaximumVelocity(tau=1e-6))),
         ("velocity", "jbu", False), ("velocity", "sigma_s2", 3.0), ("velocity", "sigma_r2", 1.0), ("velocity", "radius", 0),
     ]  # fmt: skip
-    assert {name for _, name, _ in changes} | {"mode"} == {f.name for f in dataclasses.fields(DiscrepancyConfig)}
+    assert {name for _, name, _ in changes} == {f.name for f in dataclasses.fields(DiscrepancyConfig)}
     for mode, name, value in changes:
         base = DiscrepancyConfig(mode=mode, scale=25.0)
         a, b = (refine(logits, attention, image, c).scores for c in (base, dataclasses.replace(base, **{name: value})))

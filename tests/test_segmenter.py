@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,14 +16,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from dotseg.segmentation import segmenter as module
+from dotseg.segmentation import pipeline as module
 from dotseg.models.checkpoints import Checkpoint, CheckpointError
 from dotseg.segmentation.images import ImageError, from_numbers, label_picture, load_image, to_rgb, write_whole
 from dotseg.miniature.picturebook import CLASSES, draw_scene
 from dotseg.figures.palette import class_colours
 from dotseg.segmentation.presets import PRESETS, Part, Preset
-from dotseg.method.refine import MODES, DiscrepancyConfig
-from dotseg.segmentation.segmenter import Segmenter, working_size
+from dotseg.method.measures import MEASURES, MaximumVelocity, OptimalPath
+from dotseg.method.refine import DiscrepancyConfig
+from dotseg.segmentation.pipeline import working_size
+from dotseg.segmentation.segmenter import Segmenter
 
 RNG = np.random.default_rng(0)
 BYTES = RNG.integers(0, 256, (12, 18, 3), dtype=np.uint8)
@@ -340,9 +343,9 @@ def test_any_size_through_the_miniature(miniature, size):
     assert out.labels.shape == size and out.scores.isfinite().all()
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MEASURES)
 def test_labels_are_the_best_scores(mode):
-    out = fake(mode=mode, threshold=0.3)(gradient(40, 60), NAMES)
+    out = fake(mode=mode, confidence_threshold=0.3)(gradient(40, 60), NAMES)
     best = torch.tensor(out.kept)[out.scores.argmax(0)]
     torch.testing.assert_close(out.labels, best.to(torch.uint8))
 
@@ -723,12 +726,13 @@ def test_presets_say_what_is_wrong_before_they_load(monkeypatch):
 
 
 def test_presets_keep_their_configuration_where_nothing_is_changed(monkeypatch):
-    mine = Preset("", {}, lambda: (Levels(), Itself()), DiscrepancyConfig(scale=7.0, tau=0.5), {"kl": {"scale_f": 3.0}})
+    mine = Preset("", {}, lambda: (Levels(), Itself()), DiscrepancyConfig(MaximumVelocity(tau=0.5), scale=7.0))
     monkeypatch.setitem(PRESETS, "mine", mine)
-    segmenter = Segmenter.from_preset("mine", mode="path", eps=0.2, device="cpu")
-    assert segmenter.config == DiscrepancyConfig(scale=7.0, tau=0.5, mode="path", eps=0.2)
+    segmenter = Segmenter.from_preset("mine", mode=OptimalPath(eps=0.2), device="cpu")
+    assert segmenter.config == DiscrepancyConfig(OptimalPath(eps=0.2), scale=7.0)
     assert segmenter.models == {"preset": "mine", "dtype": "float32"}
-    assert Segmenter.from_preset("mine", mode="kl").config == DiscrepancyConfig(scale=7.0, tau=0.5, mode="kl", scale_f=3.0)
+    assert Segmenter.from_preset("mine", mode="velocity").config == mine.config == Segmenter.from_preset("mine").config
+    assert Segmenter.from_preset("mine", mode="kl").config == DiscrepancyConfig("kl", scale=7.0) == replace(mine.config, mode="kl")
     assert Segmenter.from_preset("mine", mode="kl", scale_f=4.0).config.scale_f == 4
 
 

@@ -21,7 +21,7 @@ def load(args) -> "dotseg.Segmenter":
     given = dict(word.partition("=")[::2] for word in args.checkpoint or ())
     if not all(given.values()):
         raise ValueError(f"--checkpoint: got {' '.join(args.checkpoint)}, expected PART=PATH, such as clip=ViT-B-16.safetensors")
-    return dotseg.Segmenter.from_preset(args.preset, args.device, args.dtype, given, **({"mode": args.mode} if args.mode else {}))
+    return dotseg.Segmenter.from_preset(args.preset, args.device, args.dtype, given, mode=args.mode)
 
 
 def segment(args) -> int:

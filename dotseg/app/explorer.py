@@ -21,12 +21,13 @@ import torch
 import traitlets
 from PIL import Image, UnidentifiedImageError
 
-from .stages import Stages, python_lines, start_config
+from .stages import Stages, python_lines
 from ..segmentation.images import ImageError, write_whole
 from ..figures.palette import class_colours
 from ..figures.plots import overlay
 from ..models.prompts import check_classes, class_names
-from ..method.refine import MODES, DiscrepancyConfig
+from ..method.measures import MEASURES, Fused, MaximumVelocity, Measure, OptimalPath
+from ..method.refine import DiscrepancyConfig
 from ..segmentation.segmenter import Segmentation, Segmenter
 
 # %% ../../nbs/app/05_explorer.ipynb #dc5787a0
@@ -129,13 +130,31 @@ def _row(children):  # side by side as far as the width reaches
     return row.add_class("dotseg-row")
 
 
+def _part(measure, kind):  # of a measure that is one of that kind or is made of one; else as published
+    found = [m for m in (measure, *vars(measure).values()) if isinstance(m, kind)]
+    return found[0] if found else kind()
+
+
+def _adjust(
+    measure: Measure,
+    eps: float,  # for an optimal path
+    tau: float,  # for a maximum velocity
+) -> Measure:
+    "The measure, and what it is made of, with what the sliders say."
+    if isinstance(measure, Fused):
+        return replace(measure, path=replace(measure.path, eps=eps), velocity=replace(measure.velocity, tau=tau))
+    changes = {OptimalPath: {"eps": eps}, MaximumVelocity: {"tau": tau}}.get(type(measure), {})
+    return replace(measure, **changes)
+
+
 def _controls(segmenter, classes):  # name -> control
     c, later = segmenter.config, {**WIDTH, "continuous_update": False}
+    eps, tau = _part(c.mode, OptimalPath).eps, _part(c.mode, MaximumVelocity).tau
     return {
-        "mode": widgets.Dropdown(options=MODES, value=c.mode, description="mode", **WIDTH),
-        "threshold": widgets.FloatSlider(value=c.threshold, min=0, max=1, step=0.01, description="threshold", **later),
-        "eps": widgets.FloatLogSlider(value=c.eps, min=min(-2, np.log10(c.eps)), max=max(0, np.log10(c.eps)), step=0.01, description="eps", **later),
-        "tau": widgets.FloatSlider(value=c.tau, min=0, max=max(1, c.tau), step=0.01, description="tau", **later),
+        "mode": widgets.Dropdown(options=list(MEASURES), value=c.mode.name, description="mode", **WIDTH),
+        "threshold": widgets.FloatSlider(value=c.confidence_threshold, min=0, max=1, step=0.01, description="threshold", **later),
+        "eps": widgets.FloatLogSlider(value=eps, min=min(-2, np.log10(eps)), max=max(0, np.log10(eps)), step=0.01, description="eps", **later),
+        "tau": widgets.FloatSlider(value=tau, min=0, max=max(1, tau), step=0.01, description="tau", **later),
         "jbu": widgets.Checkbox(value=c.jbu, description="JBU", **WIDTH),
         "row": widgets.IntSlider(description="row", max=0, **later),
         "column": widgets.IntSlider(description="column", max=0, **later),
@@ -193,9 +212,10 @@ class Explorer(widgets.VBox):
     @property
     def config(self) -> DiscrepancyConfig:
         "What the controls say."
-        chosen = {name: self.controls[name].value for name in ("mode", "threshold", "eps", "tau", "jbu")}
-        chosen["eps"] = float(f"{chosen['eps']:.3g}")  # as the slider shows it, and short in the lines
-        return replace(start_config(self.segmenter, chosen["mode"]), **chosen)
+        value = {name: self.controls[name].value for name in ("mode", "threshold", "eps", "tau", "jbu")}
+        config = self.segmenter.config.with_mode(value["mode"])
+        mode = _adjust(config.mode, float(f"{value['eps']:.3g}"), value["tau"])  # eps as the slider shows it, and short in the lines
+        return replace(config, mode=mode, confidence_threshold=value["threshold"], jbu=value["jbu"])
 
     @property
     def weights(self) -> dict[str, float] | None:

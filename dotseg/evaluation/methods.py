@@ -18,7 +18,7 @@ from ..models.clip import ClipAttention, ClipLogits
 from ..method.checks import to_tokens
 from .metrics import bootstrap_difference, confusion_matrix, mean_iou
 from ..miniature.picturebook import CLASSES, STUFF, PictureBook, Scene
-from ..segmentation.presets import SPREADING
+from ..method.measures import Fused, OptimalPath
 from ..method.refine import refine
 from ..segmentation.segmenter import Segmenter
 
@@ -38,18 +38,18 @@ WITHOUT_ATTENTION: dict[str, tuple[str | None, dict]] = {
     "raw, as trained": ("origin", dict(mode="logits", jbu=False)),
     "raw, k-k mean": ("kk_mean", dict(mode="logits", jbu=False)),
     "raw, JBU": (None, dict(mode="logits")),
-    "KL": (None, dict(mode="kl", threshold=0.0, jbu=False)),
+    "KL": (None, dict(mode="kl", confidence_threshold=0.0, jbu=False)),
     "KL, NMS": (None, dict(mode="kl", jbu=False)),
     "KL, NMS, JBU": (None, dict(mode="kl")),
     "f / max f, not spread": (None, dict(mode="one_step")),  # each patch attends to itself alone
 }
 # name -> changes of the configuration; all on the segmenter's own logits, with NMS and JBU
 WITH_ATTENTION: dict[str, dict] = {
-    "one step": dict(mode="one_step", **SPREADING),
-    "O.P., cost": dict(mode="path", reading="cost"),
-    "O.P., potential": dict(mode="path", reading="potential"),
-    "M.V.": dict(mode="velocity", **SPREADING),
-    "O.P. + M.V.": dict(mode="fused", **SPREADING),
+    "one step": dict(mode="one_step", scale_f=60.0),
+    "O.P., cost": dict(mode=OptimalPath(eps=0.05, reading="cost")),
+    "O.P., potential": dict(mode=OptimalPath(eps=0.05)),
+    "M.V.": dict(mode="velocity", scale_f=60.0),
+    "O.P. + M.V.": dict(mode=Fused(OptimalPath(eps=0.05, reading="cost")), scale_f=60.0),
 }
 BASELINE = ("raw, JBU", "-")  # what every other row is compared with
 

@@ -23,9 +23,7 @@ from ..models.clip import ClipLogits
 from ..models.diffusion import DiffusionAttention
 from ..method.upsampling import joint_bilateral_upsample
 from ..method.logits import normalise
-from ..method.optimal_path import optimal_path
 from ..segmentation.presets import PRESETS, choose_device
-from ..method.maximum_velocity import maximum_velocity
 
 # %% ../../nbs/evaluation/08_profile.ipynb #97076549
 @dataclass(frozen=True)
@@ -126,8 +124,8 @@ def profile_preset(
     attention = attention_source(image, grid)[0]
     c, f = preset.config, normalise(_noise(k, *grid), 15.0).to(attention.device)
     maps, guide = _noise(k, *grid, device=attention.device), image[0].to(attention.device)
-    stages.append(measure("discrepancy: O.P.", lambda: optimal_path(f, attention, c.eps, c.n_iters, c.reading)))
-    stages.append(measure("discrepancy: M.V.", lambda: maximum_velocity(f, attention, c.tau, c.ipf_iters)))
+    stages.append(measure("discrepancy: O.P.", lambda: c.with_mode("path").mode(f, attention)))
+    stages.append(measure("discrepancy: M.V.", lambda: c.with_mode("velocity").mode(f, attention)))
     stages.append(measure("upsampling", lambda: joint_bilateral_upsample(maps, guide, c.sigma_s2, c.sigma_r2, c.radius)))
     return stages
 

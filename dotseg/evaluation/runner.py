@@ -12,9 +12,10 @@ import os
 import socket
 import warnings
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from .datasets import Dataset
 from ..segmentation.images import ImageError, write_whole
 from .metrics import boundary_matrix, confusion_matrix, mean_iou
 from .reports import class_report, plot_classes, report_csv
-from .protocol import Protocol, segment_image
+from .protocol import Protocol, by_protocol
 from ..segmentation.segmenter import Segmenter
 
 # %% ../../nbs/evaluation/06_runner.ipynb #463f4627
@@ -179,15 +180,25 @@ def _split(counts, k):  # (m,) -> (k, k), (k + 1, k + 1), number of images
     return counts[: k * k].view(k, k), counts[k * k : -1].view(k + 1, k + 1), int(counts[-1])
 
 
-def _count(segmenter, example, protocol, masks, batch_size):  # -> (m,) int64, and the device it was computed on
-    picture, labels = example.read()
-    source = None if isinstance(example.image, np.ndarray) else str(example.image)
-    found = segment_image(segmenter, picture, example.spec.prompts, protocol, batch_size, source)
-    if masks:
-        found.save(masks, example.name)
-    truth, k = torch.tensor(labels), len(found.classes)
-    counts = (confusion_matrix(truth, found.labels, k), boundary_matrix(truth, found.labels, k), torch.tensor([1]))
-    return torch.cat([x.flatten() for x in counts]), str(found.scores.device)
+def _count(truth, found):  # (H, W) int32, a Segmentation -> (m,) int64
+    labels, k = torch.tensor(truth), len(found.classes)
+    counts = (confusion_matrix(labels, found.labels, k), boundary_matrix(labels, found.labels, k), torch.tensor([1]))
+    return torch.cat([x.flatten() for x in counts])
+
+
+class _Reader:  # the pictures of examples, one after another; each waits with its truth until its result is there
+    def __init__(self, examples, on_error):
+        self.examples, self.on_error, self.waiting = examples, on_error, deque()
+
+    def __iter__(self):
+        for example in self.examples:
+            try:
+                picture, truth = example.read()
+            except ImageError as error:
+                self.on_error(example, error)
+                continue
+            self.waiting.append((example, truth))
+            yield picture
 
 
 def _recorded(records, name, stamp):  # what was saved with its prediction serves a run that wants none, too
@@ -195,30 +206,40 @@ def _recorded(records, name, stamp):  # what was saved with its prediction serve
     return next((records[key] for key in keys if key in records), None)
 
 
-def _count_all(segmenter, examples, folder, rank, protocol, masks, batch_size):  # -> counts, {excluded: why}, device
+def _count_all(segmenter, examples, folder, rank, masks, batch_size):  # -> counts, {excluded: why}, device
     from tqdm import tqdm
 
-    k, known, excluded, device = len(examples.spec.classes), read_records(folder), {}, "none"
+    k, records, excluded, device = len(examples.spec.classes), read_records(folder), {}, "none"
     total = torch.zeros(k * k + (k + 1) ** 2 + 1, dtype=torch.int64)
-    with open(folder / f"counts-{rank}.txt", "ab") as file, tqdm(examples, "evaluate", unit="image", disable=True if rank else None) as bar:
+    with open(folder / f"counts-{rank}.txt", "ab") as file, tqdm(total=len(examples), desc="evaluate", unit="image", disable=True if rank else None) as bar:
         file.write(b"\n")  # whatever was torn ends here
-        for example in bar:
-            stamp = _stamp(example, masks)
+        to_do = []
+        for example in examples:
             lost = masks and not (masks / f"{example.name}.json").exists()
-            if (seen := _recorded(known, example.name, stamp)) is not None and not lost:
+            if (seen := _recorded(records, example.name, _stamp(example, masks))) is not None and not lost:
                 places, numbers = torch.from_numpy(seen)
                 total[places] += numbers
+                bar.update()
             else:
-                try:
-                    found, device = _count(segmenter, example, protocol, masks, batch_size)
-                except ImageError as error:
-                    excluded[example.name] = str(error)
-                    warnings.warn(f"left out: {error}", stacklevel=3)
-                    continue
-                file.write(record_line(example.name, stamp, found))
-                file.flush()
-                total += found
+                to_do.append(example)
+
+        def leave_out(example, error):
+            excluded[example.name] = str(error)
+            warnings.warn(f"left out: {error}", stacklevel=4)
+            bar.update()
+
+        reader = _Reader(to_do, leave_out)
+        for found in segmenter.stream(reader, examples.spec.prompts, batch_size):
+            example, truth = reader.waiting.popleft()
+            if masks:
+                path = None if isinstance(example.image, np.ndarray) else str(example.image)
+                replace(found, source=path).save(masks, example.name)
+            counts, device = _count(truth, found), str(found.scores.device)
+            file.write(record_line(example.name, _stamp(example, masks), counts))
+            file.flush()
+            total += counts
             bar.set_postfix(mIoU=f"{100 * mean_iou(_split(total, k)[0]).item():.2f}%", refresh=False)
+            bar.update()
     return total, excluded, device
 
 
@@ -229,7 +250,7 @@ def evaluate(
     protocol: Protocol = Protocol(),
     save_masks: bool = False,  # write the predictions to the folder "masks" in it, as `Segmentation.save` does
     fresh: bool = False,  # forget what was counted in the folder
-    batch_size: int = 8,  # windows that are encoded together
+    batch_size: int = 8,  # images of one size, or windows, that are encoded together
 ) -> Evaluation:  # the same in every process
     """Measure a segmenter on a data set, alone or as one of the processes of torchrun.
 
@@ -239,14 +260,15 @@ def evaluate(
     if protocol.threshold is not None and spec.threshold is None:
         raise ValueError(f"threshold: got {protocol.threshold}, but {spec.name} has no background; leave it out")
     protocol = replace(protocol, threshold=spec.threshold if protocol.threshold is None else protocol.threshold)
-    settings = segmenter.settings(spec.prompts) | {"protocol": asdict(protocol)}
+    segmenter = by_protocol(segmenter, protocol, batch_size)
+    settings = segmenter.settings(spec.prompts)
     run = {"dataset": spec.name, "images": spec.images, "masks": spec.masks, "values": {str(v): int(c) for v, c in spec.values.items()}, **settings}
     with processes() as (rank, ranks):
         for complaint in gather(None if rank else begin_run(folder, run, fresh)):
             if complaint:
                 raise ValueError(complaint)
         folder.mkdir(parents=True, exist_ok=True)  # where folders are not shared
-        counts, left_out, device = _count_all(segmenter, dataset[rank::ranks], folder, rank, protocol, folder / "masks" if save_masks else None, batch_size)
+        counts, left_out, device = _count_all(segmenter, dataset[rank::ranks], folder, rank, folder / "masks" if save_masks else None, batch_size)
         excluded = {name: why for some in gather(left_out) for name, why in some.items()}
         matrix, boundary, images = _split(sum_counts(counts, device), len(spec.classes))
         if not images:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LAST_ATTENTION', 'CLIP_B16', 'CLIP_L14', 'VisionTower', 'heads', 'self_attention', 'mean_attention', 'last_block',
-           'ClipLogits', 'ClipAttention', 'load_clip']
+           'ClipLogits', 'ClipAttention', 'share_tower', 'encode_once', 'load_clip']
 
 # %% ../../nbs/models/04_clip.ipynb #609a5fe5
 import difflib
@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from ..method.attention import attention_probs, resize_attention
 from .checkpoints import Checkpoint, CheckpointError, reading
 from .prompts import PromptEncoder, best_synonym, check_classes
-from .sources import resize_images
+from .sources import StopForward, resize_images
 
 # %% ../../nbs/models/04_clip.ipynb #e7b68449
 class VisionTower:
-    "An open_clip ViT at any image size: one stock forward pass, and what entered each of its blocks."
+    "An open_clip ViT at any image size: what enters each of its blocks in a stock forward pass."
 
     def __init__(
         self,
@@ -64,21 +64,27 @@ class VisionTower:
         self,
         images: Tensor,  # (b, 3, H, W) in [0, 1]
         side: int | None = None,  # images are resized to about side x side pixels; `self.side` by default
-    ) -> tuple[list[Tensor], Tensor, tuple[int, int]]:  # what entered each block, what left the last, (b, 1 + n, width); (h, w)
-        "Errors as `resize_images`. Not for two threads at once: the hooks of one would hear the other."
+    ) -> tuple[list[Tensor], tuple[int, int]]:  # what enters each block, (b, 1 + n, width); (h, w)
+        "The last block itself is not run. Errors as `resize_images`. Not for two threads at once: the hooks of one would see the other's images."
         images, like = resize_images(images, self.side if side is None else side, self.patch), self.visual.proj
         grid = (images.shape[-2] // self.patch, images.shape[-1] // self.patch)
         images = ((images - self.mean.to(images)) / self.std.to(images)).to(like)
-        seen: list[Tensor] = []
-        hooks = [block.register_forward_pre_hook(lambda module, args: seen.append(args[0])) for block in self.blocks]
-        hooks.append(self.blocks[-1].register_forward_hook(lambda module, args, out: seen.append(out)))
+        inputs: list[Tensor] = []
+
+        def keep(module, args):
+            inputs.append(args[0] if self.visual.transformer.batch_first else args[0].transpose(0, 1))
+            if module is self.blocks[-1]:
+                raise StopForward
+
+        hooks = [block.register_forward_pre_hook(keep) for block in self.blocks]
         try:
             torch.func.functional_call(self.visual, {"positional_embedding": self.positions(grid)}, (images,))
+        except StopForward:
+            pass
         finally:
             for hook in hooks:
                 hook.remove()
-        *inputs, output = seen if self.visual.transformer.batch_first else [x.transpose(0, 1) for x in seen]
-        return inputs, output, grid
+        return inputs, grid
 
     def project(
         self,
@@ -168,11 +174,21 @@ class ClipLogits:
         classes: Sequence[str],  # k class names, with synonyms ("sofa|couch") or without
     ) -> Tensor:  # (b, k, h, w) cosine similarities, float32
         "Errors as `check_classes`, `PromptEncoder` and `resize_images`."
+        return self.from_inputs(*self.tower(images, self.side), classes)
+
+    @torch.no_grad()
+    def from_inputs(
+        self,
+        inputs: list[Tensor],  # what entered each block, (b, t, width)
+        grid: tuple[int, int],  # (h, w) of the patches
+        classes: Sequence[str],  # k class names, with synonyms or without
+        attention: Tensor | None = None,  # (b, 1 or heads, t, t) for the last block; `last_attention` by default
+    ) -> Tensor:  # (b, k, h, w) cosine similarities, float32
+        "The rest of the way, for a caller that has run the tower already."
         classes = check_classes(classes)
-        texts = self.prompts(classes)
-        inputs, _, grid = self.tower(images, self.side)
-        out = last_block(self.tower.blocks[-1], inputs[-1], self.last_attention(inputs), self.residual)
-        return best_synonym(texts @ self.tower.project(out)[:, 1:].mT, classes).unflatten(-1, grid)
+        attention = self.last_attention(inputs) if attention is None else attention
+        out = last_block(self.tower.blocks[-1], inputs[-1], attention, self.residual)
+        return best_synonym(self.prompts(classes) @ self.tower.project(out)[:, 1:].mT, classes).unflatten(-1, grid)
 
 # %% ../../nbs/models/04_clip.ipynb #d7a9c77f
 class ClipAttention:
@@ -195,9 +211,44 @@ class ClipAttention:
         grid: tuple[int, int],  # (h, w) wanted
     ) -> Tensor:  # (b, n, n) float32, rows sum to 1
         "The class token is dropped and the rows sum to 1 again. Errors as `resize_images`."
-        inputs, _, own = self.tower(images, self.side)
-        attention = mean_attention(self.tower.blocks, inputs, self.kind)[:, 1:, 1:]
+        inputs, own = self.tower(images, self.side)
+        return self.among_patches(mean_attention(self.tower.blocks, inputs, self.kind), own, grid)
+
+    @staticmethod
+    def among_patches(
+        attention: Tensor,  # (b, 1 + n, 1 + n), the class token first
+        own: tuple[int, int],  # (h, w) of its patches
+        grid: tuple[int, int],  # (h, w) wanted
+    ) -> Tensor:  # (b, n, n) float32, rows sum to 1
+        "Drop the class token, and bring the rest to the grid."
+        attention = attention[:, 1:, 1:]
         return resize_attention(attention / attention.sum(-1, keepdim=True), own, grid)
+
+# %% ../../nbs/models/04_clip.ipynb #78b5285f
+def share_tower(
+    logit_source: object,
+    attention_source: object,
+) -> bool:
+    "Whether two sources read the same pass through the same vision tower."
+    if not (isinstance(logit_source, ClipLogits) and isinstance(attention_source, ClipAttention)):
+        return False
+    sizes = [source.tower.side if source.side is None else source.side for source in (logit_source, attention_source)]
+    return logit_source.tower.visual is attention_source.tower.visual and sizes[0] == sizes[1]
+
+
+@torch.no_grad()
+def encode_once(
+    logit_source: ClipLogits,
+    attention_source: ClipAttention,  # one for which `share_tower` holds
+    images: Tensor,  # (b, 3, H, W) in [0, 1]
+    classes: Sequence[str],  # k class names
+) -> tuple[Tensor, Tensor]:  # logits (b, k, h, w) and attention (b, n, n)
+    "What the two sources give one after the other, from one pass through their tower."
+    inputs, grid = logit_source.tower(images, logit_source.side)
+    mean = mean_attention(logit_source.tower.blocks, inputs, attention_source.kind)
+    same = attention_source.kind == "kk" and logit_source.attention == "kk_mean"
+    logits = logit_source.from_inputs(inputs, grid, classes, mean[:, None] if same else None)
+    return logits, attention_source.among_patches(mean, grid, grid)
 
 # %% ../../nbs/models/04_clip.ipynb #e0481802
 _ON_THE_HUB = ("open_clip_config.json", "open_clip_model.safetensors")

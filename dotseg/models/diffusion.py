@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ..method.attention import merge_attention
 from .checkpoints import Checkpoint, CheckpointError, check_complete, reading
-from .sources import resize_images
+from .sources import StopForward, resize_images
 from ..method.checks import check_shapes
 
 # %% ../../nbs/models/05_diffusion.ipynb #7b535ec6
@@ -78,10 +78,6 @@ class RecordingProcessor:
         return self.stock[attn](attn, hidden_states, *args, **kwargs)
 
 # %% ../../nbs/models/05_diffusion.ipynb #ce88f8e3
-class _Finished(Exception):
-    "Leaves the UNet behind the last module that is needed."
-
-
 @contextmanager
 def recording(
     layers: Sequence[nn.Module | Sequence[nn.Module]],  # self-attention layers; those in a list of their own share a recorder
@@ -92,7 +88,7 @@ def recording(
     recorders = [RecordingProcessor([some] if isinstance(some, nn.Module) else some, chunk) for some in layers]
 
     def stop(module, args, out):
-        raise _Finished
+        raise StopForward
 
     hook = last.register_forward_hook(stop)
     try:
@@ -100,7 +96,7 @@ def recording(
             for layer in recorder.stock:
                 layer.set_processor(recorder)
         yield recorders
-    except _Finished:
+    except StopForward:
         pass
     finally:
         hook.remove()

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ..method.attention import merge_attention
 from .checkpoints import Checkpoint, CheckpointError, check_complete, reading
 from ..method.attention import attention_probs
-from .sources import resize_images
+from .sources import StopForward, resize_images
 
 # %% ../../nbs/models/06_vit.ipynb #68ad6767
 def head_mean(
@@ -36,10 +36,6 @@ def head_mean(
     return torch.cat([attention_probs(part, k)[..., skip:].mean(1) for part in parts], 1)
 
 # %% ../../nbs/models/06_vit.ipynb #5debc773
-class _Finished(Exception):
-    "Leaves the transformer behind the last projection that is needed."
-
-
 def projections(
     layer: nn.Module,  # of the encoder of a transformers DINOv2
 ) -> dict[str, nn.Module]:  # "q" and "k"
@@ -64,7 +60,7 @@ def listening(
                 hear(seen[kind[0]], seen[kind[1]])
                 seen.clear()
                 if last:
-                    raise _Finished
+                    raise StopForward
 
         return hook
 
@@ -73,7 +69,7 @@ def listening(
         for layer in layers:
             hooks += [projections(layer)[name].register_forward_hook(listener(name, layer is layers[-1])) for name in sorted(set(kind))]
         yield
-    except _Finished:
+    except StopForward:
         pass
     finally:
         for hook in hooks:
