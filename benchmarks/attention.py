@@ -28,7 +28,7 @@ def build(unet=SD2_UNET, vae=SD2_VAE, tiny=None, device="cpu", side=512):
     with torch.device(device):
         parts = UNet2DConditionModel(**unet), AutoencoderKL(**vae), AutoencoderTiny(**(tiny or {}))
     unet, vae, tiny = (torch.nn.Module.requires_grad_(part, False).eval() for part in parts)
-    source = DiffusionAttention(unet, vae, torch.randn(1, 77, unet.config.cross_attention_dim).to(device), side=side)
+    source = DiffusionAttention(unet, vae, torch.randn(1, 77, unet.config.cross_attention_dim).to(device), image_size=side)
     for _, layers in source.blocks.values():
         for layer in layers:  # so that the attention is not nearly even, as fresh weights leave it, and a wrong one would show
             layer.to_q.weight.mul_(4)

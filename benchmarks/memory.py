@@ -58,10 +58,10 @@ def model_stages(size, dtype, fake, shapes=SHAPES, batch=1):
             clip, unet, vae = CLIP(**shapes["clip"]), UNet2DConditionModel(**shapes["unet"]), AutoencoderKL(**shapes["vae"])
         networks = [net.requires_grad_(False).eval() for net in (clip, unet, vae)]
         weights = sum(p.numel() * p.element_size() for net in networks for p in net.parameters()) / 2**20
-        logits = ClipLogits(clip, get_tokenizer("ViT-B-16-quickgelu"), attention="kk_mean", residual=False, side=size)
-        source = DiffusionAttention(unet, vae, torch.zeros(1, 77, unet.config.cross_attention_dim), side=size)
+        logits = ClipLogits(clip, get_tokenizer("ViT-B-16-quickgelu"), attention="kk_mean", residual=False, image_size=size)
+        source = DiffusionAttention(unet, vae, torch.zeros(1, 77, unet.config.cross_attention_dim), image_size=size)
         names = [f"name {i}" for i in range(K)]
-        logits.prompts.known.update({name: torch.ones(shapes["clip"]["embed_dim"]) for name in names})
+        logits.prompts.cache.update({name: torch.ones(shapes["clip"]["embed_dim"]) for name in names})
         images = torch.full((batch, 3, size, size), 0.5)
         grid = (size // logits.tower.patch,) * 2
         with Passing() if fake else nullcontext():

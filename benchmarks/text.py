@@ -14,7 +14,7 @@ from dotseg.evaluation.datasets import DATASETS
 def build(config=None):
     torch.manual_seed(0)
     model = CLIP(**(config or get_model_config("ViT-B-16"))).requires_grad_(False).eval()
-    return ClipLogits(model, get_tokenizer("ViT-B-16"), side=model.visual.image_size[0])
+    return ClipLogits(model, get_tokenizer("ViT-B-16"), image_size=model.visual.image_size[0])
 
 
 def plainly(source, name):
@@ -27,7 +27,7 @@ def plainly(source, name):
 def rows(repeats, config=None, names=171):
     source, classes = build(config), [synonyms[0] for synonyms in DATASETS["coco_stuff"].classes][:names]
     assert len(set(classes)) == names
-    images, encoded, seconds, looked_up = torch.rand(2, 1, 3, source.side, source.side, generator=torch.Generator().manual_seed(0)), [], [], []
+    images, encoded, seconds, looked_up = torch.rand(2, 1, 3, source.image_size, source.image_size, generator=torch.Generator().manual_seed(0)), [], [], []
     hook = source.model.transformer.register_forward_pre_hook(lambda module, args: encoded.append(len(args[0])))
     found, prompts = [], []
     for image in images:

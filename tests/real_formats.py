@@ -35,16 +35,16 @@ def dino_shapes(width, layers, positions, registers, patch=14):
     yield from {"layernorm.weight": (width,), "layernorm.bias": (width,)}.items()
 
 
-def write_dino(folder, registers=False, width=768, layers=12, heads=12, side=518, binary=False):
+def write_dino(folder, registers=False, width=768, layers=12, heads=12, image_size=518, binary=False):
     "A DINOv2 folder of transformers, the published B/14 unless told otherwise; `binary` writes the older pytorch_model.bin."
     folder, generator = Path(folder), torch.Generator().manual_seed(0)
     folder.mkdir(parents=True, exist_ok=True)
-    config = DINO_CONFIG | {"hidden_size": width, "num_hidden_layers": layers, "num_attention_heads": heads, "image_size": side}
+    config = DINO_CONFIG | {"hidden_size": width, "num_hidden_layers": layers, "num_attention_heads": heads, "image_size": image_size}
     if registers:
         config |= {"architectures": ["Dinov2WithRegistersModel"], "model_type": "dinov2_with_registers", "num_register_tokens": 4}
     (folder / "config.json").write_text(json.dumps(config, indent=2))
     state = {}
-    for name, shape in dino_shapes(width, layers, (side // 14) ** 2, registers):
+    for name, shape in dino_shapes(width, layers, (image_size // 14) ** 2, registers):
         ones = "norm" in name and name.endswith("weight") or "lambda" in name
         spread = 2 * width**-0.5 if ".query." in name or ".key." in name else 0.5 * width**-0.5  # attention that is not all alike
         state[name] = torch.empty(shape).normal_(1.0 if ones else 0.0, 0.1 if ones else spread, generator=generator)

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from dotseg.models.checkpoints import Checkpoint, CheckpointError, check_complete, find_checkpoint, reading
+from dotseg.models.checkpoints import Checkpoint, CheckpointError, check_complete, checkpoint_errors, find_checkpoint
 
 REVISION = "89abcdef0123456789abcdef0123456789abcdef"
 FILES = {"config.json": b"{}", "unet/model.safetensors": b"w" * 200_000, "unet/model.bin": b"x" * 900_000, "README.md": b"read me"}
@@ -111,6 +111,20 @@ def test_whoever_names_an_id_wants_that_one(hub):
     assert hub(DOTSEG_NET="my/net").stdout.startswith("my/net@")
 
 
+def test_a_revision_is_asked_for_and_recorded(hub):
+    Hub.repositories = {"first/net": FILES, "my/net": FILES}
+    for arguments, path in ((", 'my/net@v2'", "/api/models/my/net/revision/v2"), ("", "/api/models/first/net/revision/main")):
+        Hub.requests.clear()
+        done = hub(arguments)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split()[0].endswith(f"@{REVISION[:8]}")
+        assert any(asked.startswith(path) for _, asked in Hub.requests)
+    pinned = "Checkpoint('Net', ('first/net',), ('config.json',), 'DOTSEG_NET', 0.1, 'v3')"
+    Hub.requests.clear()
+    assert hub(before=f"Checkpoint_, find_ = Checkpoint, find_checkpoint\nfind_checkpoint = lambda checkpoint: find_({pinned.replace('Checkpoint', 'Checkpoint_')})").returncode == 0
+    assert any("first/net/revision/v3" in asked for _, asked in Hub.requests)
+
+
 def test_nothing_is_asked_of_the_network_unless_it_may_be(hub):
     Hub.repositories = {"first/net": FILES}
     done = hub(", download=False")
@@ -138,9 +152,9 @@ def test_a_folder_from_the_environment(monkeypatch, tmp_path):
 
 
 def test_memory_is_not_the_files_fault():
-    with pytest.raises(MemoryError), reading("Net", "file"):
+    with pytest.raises(MemoryError), checkpoint_errors("Net", "file"):
         raise MemoryError
-    with pytest.raises(KeyboardInterrupt), reading("Net", "file"):
+    with pytest.raises(KeyboardInterrupt), checkpoint_errors("Net", "file"):
         raise KeyboardInterrupt
 
 

@@ -48,12 +48,12 @@ def hooks_of(module):
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(32, 1024), st.sampled_from([8, 14, 16, 64]))
-def test_fit_grid(height, width, side, multiple):
-    h, w = fit_grid((height, width), side, multiple)
+def test_fit_grid(height, width, image_size, multiple):
+    h, w = fit_grid((height, width), image_size, multiple)
     assert h % multiple == w % multiple == 0 and h >= multiple and w >= multiple
     ratio = min(max(height / width, 0.25), 4)
-    assert abs(h - side * math.sqrt(ratio)) <= multiple and abs(w - side / math.sqrt(ratio)) <= multiple
-    assert fit_grid((width, height), side, multiple) == (w, h)
+    assert abs(h - image_size * math.sqrt(ratio)) <= multiple and abs(w - image_size / math.sqrt(ratio)) <= multiple
+    assert fit_grid((width, height), image_size, multiple) == (w, h)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
@@ -105,8 +105,8 @@ def test_as_trained_it_is_the_stock_model(vision, device):
     model = tiny(vision).to(device)
     tower, native = VisionTower(model), model.visual.image_size
     images = pictures(2, 3, *native).to(device)
-    side = round(math.sqrt(native[0] * native[1]))
-    inputs, grid = tower(images, side)
+    image_size = round(math.sqrt(native[0] * native[1]))
+    inputs, grid = tower(images, image_size)
     output = last_output(tower, inputs)
     prepared = (images - tower.mean.to(device)) / tower.std.to(device)
     stock = model.visual.forward_intermediates(prepared, output_fmt="NLC", output_extra_tokens=True)
@@ -118,7 +118,7 @@ def test_as_trained_it_is_the_stock_model(vision, device):
         assert_close(last_block(block, x, self_attention(block, x, "qk")), want, atol=1e-5, rtol=1e-5)
     if vision != "mean pool":
         assert_close(tower.project(output)[:, 0], model.encode_image(prepared, normalize=True), atol=1e-5, rtol=0)
-    logits = ClipLogits(model, TOKENIZE, "origin", side=side)(images, CLASSES)
+    logits = ClipLogits(model, TOKENIZE, "origin", image_size=image_size)(images, CLASSES)
     patches = F.normalize(model.visual.ln_post(every[-1][:, 1:]) @ model.visual.proj, dim=-1)
     want = (patches @ PromptEncoder(model, TOKENIZE)(CLASSES).T).mT.unflatten(-1, grid)
     assert_close(logits, want, atol=1e-5, rtol=0)
@@ -161,7 +161,7 @@ def test_statistics_of_the_checkpoint_are_used():
     assert_close(VisionTower(model).mean.flatten(), torch.tensor(OPENAI_DATASET_MEAN))
     assert_close(VisionTower(model).std.flatten(), torch.tensor(OPENAI_DATASET_STD))
     model.visual.image_mean, model.visual.image_std = (0.5, 0.4, 0.3), (0.5, 0.6, 0.7)  # as open_clip notes them on the model
-    got = VisionTower(model)(images, 24)[1]
+    got = last_output(VisionTower(model), VisionTower(model)(images, 24)[0])
     prepared = (images - torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1)) / torch.tensor([0.5, 0.6, 0.7]).view(3, 1, 1)
     want = model.visual.forward_intermediates(prepared, output_fmt="NLC")["image_intermediates"][-1]
     assert_close(got[:, 1:], want, atol=1e-5, rtol=1e-5)
@@ -215,7 +215,7 @@ def by_loops(tower, inputs, kind):
 @pytest.mark.parametrize("vision", VISIONS)
 def test_last_attention(vision, kind):
     source = ClipLogits(tiny(vision), TOKENIZE, kind)
-    inputs, _ = source.tower(pictures(1, 3, 20, 36), source.side)
+    inputs, _ = source.tower(pictures(1, 3, 20, 36), source.image_size)
     got = source.last_attention(inputs)[0]
     want = by_loops(source.tower, inputs, kind)
     want = want.mean((0, 1))[None] if kind == "kk_mean" else want[-1]
@@ -279,9 +279,9 @@ def test_the_default_side():
     def native(size):
         return CLIP(8, CLIPVisionCfg(layers=1, width=32, head_width=16, patch_size=14, image_size=size), CLIPTextCfg(vocab_size=9, width=16, heads=2, layers=1))
 
-    for size, side, grid in ((210, 210, 15), (224, 512, 37), (336, 512, 37)):
+    for size, image_size, grid in ((210, 210, 15), (224, 512, 37), (336, 512, 37)):
         source = ClipLogits(native(size), TOKENIZE)
-        assert source.side == side
+        assert source.image_size == image_size
         assert source.tower(pictures(1, 3, 20, 20))[1] == (grid, grid)  # 512 is no multiple of 14: 518 pixels
         assert ClipAttention(source.model)(pictures(1, 3, 20, 20), (3, 3)).shape == (1, 9, 9)
 
@@ -293,7 +293,7 @@ def test_any_size(size):
     assert logits.shape[2] * logits.shape[3] in range(18, 49) and logits.isfinite().all()
     attention = ClipAttention(model)(images, (3, 5))
     assert_close(attention.sum(-1), torch.ones(1, 15))
-    assert ClipLogits(model, TOKENIZE, side=4)(images, ["sky"]).isfinite().all()
+    assert ClipLogits(model, TOKENIZE, image_size=4)(images, ["sky"]).isfinite().all()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -314,10 +314,10 @@ def test_half_precision_models(dtype):
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(4, 48), st.sampled_from(LAST_ATTENTION), st.integers(0, 99))
-def test_any_image(height, width, side, kind, seed):
+def test_any_image(height, width, image_size, kind, seed):
     model = tiny(seed=seed % 3)
-    logits = ClipLogits(model, TOKENIZE, kind, side=side)(pictures(1, 3, height, width, seed=seed), ["sky", "tree"])
-    assert logits.shape[-2:] == tuple(s // 4 for s in fit_grid((height, width), side, 4))
+    logits = ClipLogits(model, TOKENIZE, kind, image_size=image_size)(pictures(1, 3, height, width, seed=seed), ["sky", "tree"])
+    assert logits.shape[-2:] == tuple(s // 4 for s in fit_grid((height, width), image_size, 4))
     assert logits.isfinite().all() and logits.abs().max() <= 1 + 1e-5
 
 
@@ -327,7 +327,7 @@ def test_unknown_attention(make):
         make(tiny())
 
 
-@pytest.mark.parametrize("side", [0, -5, math.nan])
-def test_refused_side(side):
-    with pytest.raises(ValueError, match="side: got"):
-        ClipLogits(tiny(), TOKENIZE, side=side)(pictures(1, 3, 8, 8), ["sky"])
+@pytest.mark.parametrize("image_size", [0, -5, math.nan])
+def test_refused_side(image_size):
+    with pytest.raises(ValueError, match="image_size: got"):
+        ClipLogits(tiny(), TOKENIZE, image_size=image_size)(pictures(1, 3, 8, 8), ["sky"])

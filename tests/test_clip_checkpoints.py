@@ -282,9 +282,9 @@ def test_b16_as_trained_is_the_stock_model(real, size, caplog):
     stock = open_clip.create_model("ViT-B-16-quickgelu", pretrained=str(path), force_image_size=size).eval().requires_grad_(False)  # its own interpolation of positions
     assert activation(model) == activation(stock) == QUICK
     images = pictures(1, 3, *size)
-    source = ClipLogits(model, tokenize, "origin", side=round((size[0] * size[1]) ** 0.5))
-    assert resize_images(images, source.side, 16) is images
-    inputs, grid = source.tower(images, source.side)
+    source = ClipLogits(model, tokenize, "origin", image_size=round((size[0] * size[1]) ** 0.5))
+    assert resize_images(images, source.image_size, 16) is images
+    inputs, grid = source.tower(images, source.image_size)
     assert grid == (size[0] // 16, size[1] // 16) == stock.visual.grid_size
     ours = last_block(source.tower.blocks[-1], inputs[-1], source.last_attention(inputs))
     prepared = (images - source.tower.mean) / source.tower.std
@@ -326,7 +326,7 @@ def test_b16_attention_by_hand(real):
     (q, k, v), block = parts[-1], tower.blocks[-1]
     for kind, want in {"origin": weigh(q, k), "qq": weigh(q, q), "kk": weigh(k, k), "kk_mean": mean[None]}.items():
         source = ClipLogits(model, tokenize, kind, residual=False)
-        assert source.side == 512
+        assert source.image_size == 512
         got = source.last_attention(inputs)
         assert_close(got[0], want.float(), atol=1e-5, rtol=1e-5)
         mixed = (want @ v).transpose(0, 1).flatten(1) @ block.attn.out_proj.weight.double().T + block.attn.out_proj.bias.double()

@@ -123,8 +123,8 @@ def test_interrupted_and_taken_up_again(home):
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert done.stdout == "2 of 3 masks are in out\n"
     lines = done.stderr.splitlines()
-    assert lines[0] == "1 of 3 images are already done in out"
-    assert len(lines) == 2 and lines[1].startswith("not done: b.png: cannot be read as an image: ")
+    assert lines[:2] == ["1 of 3 images were already done in out", "Skipped 1 of 3 images that could not be read:"]
+    assert len(lines) == 3 and lines[2].startswith("  b.png: cannot be read as an image: ")
     assert files("out") == {f"{n}{e}" for n in "ac" for e in (".png", ".overlay.png", ".json")}
     assert {name: stamp for name, stamp in stamps("out").items() if name in before} == before
 
@@ -140,7 +140,7 @@ def test_a_folder_with_everything(home, capsys):
     assert fake("in", "--out", "masks") == 1
     out, err = capsys.readouterr()
     assert out == "6 of 7 masks are in masks\n"
-    assert err == f"not done: {Path('in/broken.png')}: not an image, or of a kind that Pillow does not know\n"
+    assert err == f"Skipped 1 of 7 images that could not be read:\n  {Path('in/broken.png')}: not an image, or of a kind that Pillow does not know\n"
     names = {"a", "b.jpg", "b.png", "sub/a", "x.y", "Bär 1"}
     assert files("masks") == {f"{name}{ending}" for name in names for ending in (".png", ".json")}
     report = json.loads(Path("masks/sub/a.json").read_text())
@@ -160,7 +160,7 @@ def test_the_output_folder_is_not_searched(home, capsys):
     for _ in range(2):
         assert fake(".", "--overlay") == 0
         assert files("out") == {f"{n}{e}" for n in ("a", "sub/b") for e in (".png", ".overlay.png", ".json")}
-    assert "2 of 2 images are already done" in capsys.readouterr().err
+    assert "2 of 2 images were already done" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_the_output_folder_is_not_searched(home, capsys):
         (["one/a.png", "two/a.png"], "would both write a.png.png; give their common folder"),
         (["one", "two"], "would both write a.png.png"),
         (["three"], "would both write x.overlay.png"),
-        (["one", "--out", "one"], "--out: one is the folder of the images"),
+        (["one", "--out", "one"], "out: one is the folder of the images"),
         (["one/a.png", "--out", "one"], "is an image and would be overwritten"),
         (["one/a.png", "--mode", "fast"], "mode: got 'fast', expected one of velocity"),
         (["one/a.png", "--preset", "huge"], "preset: got 'huge', expected one of clip-b16-dinov2-reg"),
@@ -210,7 +210,7 @@ def test_what_is_done_is_not_done_again(home, capsys):
 
     assert redone() == ["a.png", "b.png"]
     assert redone() == []
-    assert "2 of 2 images are already done in out" in capsys.readouterr().err
+    assert "2 of 2 images were already done in out" in capsys.readouterr().err
     assert redone("--overwrite") == ["a.png", "b.png"]
     assert redone("--mode", "path") == ["a.png", "b.png"]
     assert redone("--mode", "path") == []
@@ -285,7 +285,7 @@ def test_breaking_off_in_the_middle_of_a_file(home, capsys, monkeypatch, error, 
     assert ("a.json" in files("out"), "b.json" in files("out")) == (at > 2, False)
     assert fake("in", "--overlay") == 0
     assert files("out") == {f"{n}{e}" for n in "ab" for e in (".png", ".overlay.png", ".json")}
-    assert (f"{int(at > 2)} of 2 images are already done" in capsys.readouterr().err) == (at > 2)
+    assert (f"{int(at > 2)} of 2 images were already done" in capsys.readouterr().err) == (at > 2)
 
 
 def test_an_output_that_is_a_file(home, capsys):
@@ -408,7 +408,7 @@ def test_evaluate_a_folder(home, capsys):
     assert measure("--out", "runs", "--mode", "kl") == 2, "other settings in the same folder"
     assert "holds a run with other settings" in capsys.readouterr().err
     assert measure("--out", "runs", "--mode", "kl", "--fresh", "--limit", "1") == 0
-    assert measure("--out", "unsure", "--mode", "logits", "--threshold", "1", "--limit", "1") == 0, "the first class is the background"
+    assert measure("--out", "unsure", "--mode", "logits", "--background-threshold", "1", "--limit", "1") == 0, "the first class is the background"
     assert [sum(column) for column in zip(*json.loads(Path("unsure/result.json").read_text())["matrix"])][0] > 24
 
 
@@ -452,7 +452,7 @@ def test_a_gpu_that_is_too_small(monkeypatch, capsys, tmp_path):
     def full(*args):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr(Segmenter, "_encode", full)
+    monkeypatch.setattr("dotseg.segmentation.segmenter.encode", full)
     assert main(["demo", "--out", str(tmp_path)]) == 1
     said = capsys.readouterr().err
     assert "too much for the memory of the GPU" in said and "--device cpu" in said and "2.00 GiB" in said
@@ -460,6 +460,6 @@ def test_a_gpu_that_is_too_small(monkeypatch, capsys, tmp_path):
     def broken(*args):
         raise RuntimeError("something else")
 
-    monkeypatch.setattr(Segmenter, "_encode", broken)
+    monkeypatch.setattr("dotseg.segmentation.segmenter.encode", broken)
     with pytest.raises(RuntimeError, match="something else"):
         main(["demo", "--out", str(tmp_path)])

@@ -50,7 +50,7 @@ def put(path, array, palette=None, **options):
 def tree(root, name, n=3, size=(9, 12)):
     "A small set in the format of the real one; the masks, by name."
     rng, masks = np.random.default_rng(0), {}
-    stem, images, labels, listing = FILES[name if name in FILES else name[:3] if name.startswith("voc") else "context"]
+    stem, images, labels, split_file = FILES[name if name in FILES else name[:3] if name.startswith("voc") else "context"]
     for i in range(n):
         raw = rng.integers(0, HIGHEST[name] + 1, size).astype(np.uint8)
         raw[0], raw[:, 0] = 255, 255  # a border that is void
@@ -58,9 +58,9 @@ def tree(root, name, n=3, size=(9, 12)):
         masks[stem.format(i)] = raw
         put(root / images.format(stem.format(i)), rng.integers(0, 256, (*size, 3), dtype=np.uint8))
         put(root / labels.format(stem.format(i)), raw, np.arange(768) % 256 if name.startswith(("voc", "context")) else None)
-    if listing:
-        (root / listing).parent.mkdir(parents=True)
-        (root / listing).write_text("".join(f"{name}\n" for name in masks))
+    if split_file:
+        (root / split_file).parent.mkdir(parents=True)
+        (root / split_file).write_text("".join(f"{name}\n" for name in masks))
         put(root / images.format("2011_999999"), np.zeros((*size, 3), np.uint8))  # of another split
     return masks
 
@@ -95,7 +95,7 @@ def test_the_tables_are_those_of_the_benchmarks():
         "voc21": 21, "voc20": 20, "context60": 60, "context59": 59, "coco_stuff": 171, "coco_object": 81, "cityscapes": 19, "ade20k": 150, "picturebook": 18}
     assert {name: spec.count for name, spec in DATASETS.items()} == {
         "voc21": 1449, "voc20": 1449, "context60": 5104, "context59": 5104, "coco_stuff": 5000, "coco_object": 5000, "cityscapes": 500, "ade20k": 2000, "picturebook": 200}
-    assert {name for name, spec in DATASETS.items() if spec.threshold is not None} == {"voc21", "context60", "coco_object"}
+    assert {name for name, spec in DATASETS.items() if spec.background_threshold is not None} == {"voc21", "context60", "coco_object"}
     places = {"voc21": {0: "background", 1: "aeroplane", 11: "dining table", 15: "person", 20: "tv monitor"},
               "voc20": {0: "aeroplane", 14: "person", 19: "tv monitor"}, "context60": {0: "background", 37: "person", 59: "wood"},
               "coco_stuff": {0: "person", 64: "computer mouse", 79: "toothbrush", 80: "banner", 112: "grass", 145: "sky", 170: "wood"},
@@ -427,7 +427,7 @@ def test_an_interrupted_conversion_goes_on(tmp_path, monkeypatch):
 
     for i in range(5):
         put(tmp_path / f"gtFine/val/ulm/ulm_{i}_gtFine_labelIds.png", np.full((2, 2), 7, np.uint8))
-    real, calls = module.write_whole, []
+    real, calls = module.atomic_write, []
 
     def interrupted(path, write):
         calls.append(path)
@@ -438,12 +438,12 @@ def test_an_interrupted_conversion_goes_on(tmp_path, monkeypatch):
             return real(path, half)
         return real(path, write)
 
-    monkeypatch.setattr(module, "write_whole", interrupted)
+    monkeypatch.setattr(module, "atomic_write", interrupted)
     with pytest.raises(KeyboardInterrupt):
         made("cityscapes", tmp_path)
     there = sorted(p.name for p in (tmp_path / "gtFine/val/ulm").iterdir() if "labelIds" not in p.name)
     assert there == ["ulm_0_gtFine_labelTrainIds.png", "ulm_1_gtFine_labelTrainIds.png"]
-    monkeypatch.setattr(module, "write_whole", real)
+    monkeypatch.setattr(module, "atomic_write", real)
     done = made("cityscapes", tmp_path)
     assert (done.written, done.total) == (3, 5)
 

@@ -59,7 +59,7 @@ def rand(*shape, seed=1):
 def tiny_source(name="SD 2", weights=None, **options):
     weights = {block: 0.5 for block in NAMES[name][-2:]} if weights is None else weights
     pooled = rand(1, 10, seed=3) if name == "XL" else None
-    return DiffusionAttention(tiny_unet(name), tiny_vae(), rand(1, 5, 8), weights, **{"side": 64, "pooled": pooled} | options)
+    return DiffusionAttention(tiny_unet(name), tiny_vae(), rand(1, 5, 8), weights, **{"image_size": 64, "pooled": pooled} | options)
 
 
 def hooks_of(module):
@@ -178,7 +178,7 @@ def test_layers_of_a_block_share_one_matrix():
     with recording([layers], layers[-1]) as (together,):
         latent = source.encode(rand(2, 3, 64, 64))
         source.unet(latent, 0, source.prompt.expand(2, -1, -1), added_cond_kwargs=told(source, latent))
-    assert together.heard == 6
+    assert together.layers_run == 6
     assert_close(together.total, torch.stack([naive(layer, entered[layer]) for layer in layers]).mean(0).float(), atol=1e-5, rtol=0)
 
 
@@ -311,7 +311,7 @@ def test_the_same_as_naive_attention_in_a_whole_unet_in_double_precision(name, s
     for block, (_, layers) in find_blocks(twin).items():
         want = torch.stack([layer.processor.scores.unflatten(0, (2, -1)).mean(1) for layer in layers]).mean(0)
         assert_close(found[block][0].double(), want, atol=1e-5, rtol=0)
-    exact = DiffusionAttention(tiny_unet(name).double(), tiny_vae().double(), source.prompt, source.weights, side=64, pooled=source.pooled)
+    exact = DiffusionAttention(tiny_unet(name).double(), tiny_vae().double(), source.prompt, source.weights, image_size=64, pooled=source.pooled)
     got = exact.attend(latent, NAMES[name])
     for block, (_, layers) in find_blocks(twin).items():
         want = torch.stack([layer.processor.scores.unflatten(0, (2, -1)).mean(1) for layer in layers]).mean(0)
@@ -330,7 +330,7 @@ def test_any_size_one_by_one(size):
 @pytest.mark.parametrize("options", [{}, {"use_quant_conv": False, "use_post_quant_conv": False}])
 def test_latents_are_means_without_noise_times_the_factor(options):
     vae, images = tiny_vae(**options), rand(2, 3, 64, 64)
-    source = DiffusionAttention(tiny_unet(), vae, rand(1, 5, 8), side=64)
+    source = DiffusionAttention(tiny_unet(), vae, rand(1, 5, 8), image_size=64)
     coded = vae.encoder(images * 2 - 1)
     want = (coded if options else vae.quant_conv(coded))[:, :4] * 0.7  # the other four channels are the spread
     assert_close(source.encode(images), want)
@@ -342,7 +342,7 @@ def test_latents_are_means_without_noise_times_the_factor(options):
 def test_the_tiny_autoencoder_gives_what_the_unet_is_shown():
     torch.manual_seed(0)
     vae, images = AutoencoderTiny(encoder_block_out_channels=(8,) * 4, decoder_block_out_channels=(8,) * 4).requires_grad_(False), rand(2, 3, 64, 128)
-    source = DiffusionAttention(tiny_unet(), vae, rand(1, 5, 8), side=90)
+    source = DiffusionAttention(tiny_unet(), vae, rand(1, 5, 8), image_size=90)
     assert source.multiple == 8 * 8
     assert_close(source.encode(images), vae.encoder.layers(images), atol=1e-6, rtol=1e-5)  # which takes [0, 1]
     assert {name: grid for name, (_, grid) in source.block_attention(images).items()} == {"up0": (2, 4), "up1": (4, 8)}
@@ -351,7 +351,7 @@ def test_the_tiny_autoencoder_gives_what_the_unet_is_shown():
 def test_a_latent_that_overflows_is_refused():
     vae = tiny_vae()
     vae.quant_conv.weight *= 1e6
-    source = DiffusionAttention(tiny_unet(), vae, rand(1, 5, 8), side=64)
+    source = DiffusionAttention(tiny_unet(), vae, rand(1, 5, 8), image_size=64)
     assert source(rand(1, 3, 64, 64), (4, 4)).isfinite().all()
     vae.half()
     with pytest.raises(ValueError, match="vae: its latent is not finite in torch.float16; use it in torch.float32"):
@@ -438,7 +438,7 @@ def test_refused_names(names):
 
 def test_what_it_is_can_be_read_off():
     source = tiny_source(weights={"up0": 1, "mid": 0.5}, timestep=7, chunk=64)
-    assert (source.weights, source.timestep, source.side, source.chunk) == ({"up0": 1, "mid": 0.5}, 7, 64, 64)
+    assert (source.weights, source.timestep, source.image_size, source.chunk) == ({"up0": 1, "mid": 0.5}, 7, 64, 64)
 
 
 @pytest.mark.parametrize("name", ["SD 2", "XL"])
@@ -511,8 +511,8 @@ def test_refused_prompt(prompt):
 
 
 def test_refused_side():
-    with pytest.raises(ValueError, match="side: got 0"):
-        tiny_source(side=0)(rand(1, 3, 8, 8), (2, 2))
+    with pytest.raises(ValueError, match="image_size: got 0"):
+        tiny_source(image_size=0)(rand(1, 3, 8, 8), (2, 2))
 
 
 def test_layers_that_never_run_are_noticed():

@@ -35,7 +35,7 @@ def image():
 
 @pytest.fixture(scope="module")
 def attention(written, image):
-    return load_diffusion(written, side=128)(image, (8, 8))
+    return load_diffusion(written, image_size=128)(image, (8, 8))
 
 
 @pytest.fixture
@@ -51,14 +51,14 @@ def test_networks_and_prompt_are_those_in_the_files(written, image, attention):
     text = CLIPTextModel.from_pretrained(written / "text_encoder", variant="fp16").float()
     with torch.no_grad():
         prompt = text(torch.tensor([[49406, 49407] + [0] * 75]))[0]
-    source = load_diffusion(written, side=128)
+    source = load_diffusion(written, image_size=128)
     assert_close(source.prompt, prompt, atol=0, rtol=0)
     assert source.prompt.shape == (1, 77, 12)
     for network in (source.unet, source.vae):
         for x, y in zip(network.parameters(), stock[type(network)].parameters()):
             assert torch.equal(x, y) and x.dtype == torch.float32 and not x.requires_grad
         assert not network.training
-    want = DiffusionAttention(stock[UNet2DConditionModel], stock[AutoencoderKL], prompt, side=128)(image, (8, 8))
+    want = DiffusionAttention(stock[UNet2DConditionModel], stock[AutoencoderKL], prompt, image_size=128)(image, (8, 8))
     assert_close(attention, want, atol=1e-6, rtol=1e-5)
 
 
@@ -72,13 +72,13 @@ def test_the_tokenizer_is_that_of_stable_diffusion_2(written):
 
 @pytest.mark.parametrize("options", [dict(variant="fp16", binary=True), dict(variant="fp16", old_names=False)])
 def test_other_formats_of_the_same_numbers(options, tmp_path, image, attention):
-    source = load_diffusion(write_sd2(tmp_path, small=True, **options), side=128)
+    source = load_diffusion(write_sd2(tmp_path, small=True, **options), image_size=128)
     assert_close(source(image, (8, 8)), attention, atol=0, rtol=0)
 
 
 @pytest.mark.parametrize("binary", [False, True])
 def test_whole_precision(binary, tmp_path, image, attention):
-    source = load_diffusion(write_sd2(tmp_path, small=True, variant=None, binary=binary), side=128)
+    source = load_diffusion(write_sd2(tmp_path, small=True, variant=None, binary=binary), image_size=128)
     assert_close(source(image, (8, 8)), attention, atol=0.01, rtol=0)
 
 
@@ -86,23 +86,23 @@ def test_which_of_several_files_is_read(folder, image, attention):
     part = folder / "unet"
     (part / "diffusion_pytorch_model.bin").write_bytes(b"neither this")
     (part / "diffusion_pytorch_model.non_ema.safetensors").write_bytes(b"nor this")
-    assert_close(load_diffusion(folder, side=128)(image, (8, 8)), attention, atol=0, rtol=0)
+    assert_close(load_diffusion(folder, image_size=128)(image, (8, 8)), attention, atol=0, rtol=0)
     (part / "diffusion_pytorch_model.safetensors").write_bytes(b"but this, which is of whole precision")
     with pytest.raises(CheckpointError, match="unet: it is damaged, cut short"):
         load_diffusion(folder)
 
 
 def test_the_tiny_autoencoder(written, tmp_path, image):
-    source = load_diffusion(written, write_taesd(tmp_path, small=True), side=128, weights={"up2": 1.0}, timestep=3, chunk=7)
+    source = load_diffusion(written, write_taesd(tmp_path, small=True), image_size=128, weights={"up2": 1.0}, timestep=3, chunk=7)
     weights = load_file(tmp_path / "diffusion_pytorch_model.safetensors")
     assert torch.equal(source.vae.encoder.layers[0].weight, weights["encoder.layers.0.weight"])
-    assert (source.weights, source.timestep, source.side, source.chunk) == ({"up2": 1.0}, 3, 128, 7)
+    assert (source.weights, source.timestep, source.image_size, source.chunk) == ({"up2": 1.0}, 3, 128, 7)
     assert_close(source(image, (8, 8)).sum(-1), torch.ones(1, 64))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision(dtype, written, image, attention):
-    source = load_diffusion(written, dtype=dtype, side=128)
+    source = load_diffusion(written, dtype=dtype, image_size=128)
     assert {x.dtype for network in (source.unet, source.vae) for x in network.parameters()} == {dtype}
     assert source.prompt.dtype == torch.float32
     assert_close(source(image, (8, 8)), attention, atol=0.02, rtol=0)
@@ -114,7 +114,7 @@ def test_neither_the_network_nor_the_text_encoder_is_used_afterwards(written, im
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    source = load_diffusion(written, side=128)
+    source = load_diffusion(written, image_size=128)
     source(image, (8, 8))
     gc.collect()
     assert not any(type(x) is CLIPTextModel for x in gc.get_objects())
@@ -135,7 +135,7 @@ def test_a_snapshot_in_the_hubs_cache_is_found_and_read(written, tmp_path):
         (repository / "refs" / "main").write_text("0" * 40)
         shutil.copytree(files, repository / "snapshots" / ("0" * 40))
     places = [find_checkpoint(checkpoint, download=False, cache=tmp_path).path for checkpoint in (SD2, TAESD)]
-    assert isinstance(load_diffusion(places[0], places[1], side=128), DiffusionAttention)
+    assert isinstance(load_diffusion(places[0], places[1], image_size=128), DiffusionAttention)
 
 
 # what is refused

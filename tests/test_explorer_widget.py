@@ -52,7 +52,7 @@ CHANGES = [  # control, value, stages that it starts again
 
 @pytest.mark.parametrize("control, value, stages", CHANGES)
 def test_a_control_starts_again_only_what_depends_on_it(explorer, control, value, stages):
-    assert explorer.config.mode == "path"
+    assert explorer.config.mode.name == "path"
     explorer.controls[control].value = value
     assert dict(explorer.stages.counts) == dict.fromkeys(stages.split(), 1)
 

@@ -27,11 +27,11 @@ def dino(registers, **options):
 
 
 LOGITS = {
-    kind: lambda kind=kind: ClipLogits(miniature()[0].model, miniature()[0].prompts.tokenize, kind, side=128) for kind in LAST_ATTENTION
+    kind: lambda kind=kind: ClipLogits(miniature()[0].model, miniature()[0].prompts.tokenize, kind, image_size=128) for kind in LAST_ATTENTION
 }
 ATTENTION = {
     "diffusion": lambda: miniature()[1],
-    **{f"CLIP {kind}": lambda kind=kind: ClipAttention(miniature()[0].model, kind, side=128) for kind in ("qk", "qq", "kk")},
+    **{f"CLIP {kind}": lambda kind=kind: ClipAttention(miniature()[0].model, kind, image_size=128) for kind in ("qk", "qq", "kk")},
     **{f"DINOv2 {kind}": lambda kind=kind: dino(False, kind=kind) for kind in ("qk", "qq", "kk")},
     **{f"DINOv2 with registers {kind}": lambda kind=kind: dino(True, kind=kind) for kind in ("qk", "qq", "kk")},
     "DINOv2 with registers, all layers": lambda: dino(True, layers=range(2)),

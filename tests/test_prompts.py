@@ -92,7 +92,7 @@ def test_the_miniature_refuses_words_by_name():
         encode(["sky", "giraffe"])
     with pytest.raises(ValueError, match="longer than the 32 tokens"):
         encode([" and ".join(["sky"] * 16)])
-    assert set(encode.known) == {"sky", "ball"}
+    assert set(encode.cache) == {"sky", "ball"}
 
 
 # synonyms
@@ -117,10 +117,10 @@ def test_every_name_has_a_row_and_is_encoded_once():
 
 
 def test_memory_is_bounded_and_keeps_what_was_used_last():
-    encode = PromptEncoder(tiny(), TOKENIZE, [lambda c: c], room=3)
+    encode = PromptEncoder(tiny(), TOKENIZE, [lambda c: c], cache_size=3)
     want = PromptEncoder(tiny(), TOKENIZE, [lambda c: c])([*"abcde"])
-    assert torch.equal(encode([*"abcde"]), want) and list(encode.known) == ["c", "d", "e"]
-    assert torch.equal(encode(["c", "f"])[0], want[2]) and list(encode.known) == ["e", "c", "f"]
+    assert torch.equal(encode([*"abcde"]), want) and list(encode.cache) == ["c", "d", "e"]
+    assert torch.equal(encode(["c", "f"])[0], want[2]) and list(encode.cache) == ["e", "c", "f"]
     assert torch.equal(encode([*"abcde"]), want)
 
 

@@ -16,13 +16,13 @@ from dotseg.segmentation.segmenter import Segmenter
 class Patches:
     "Logits of patches of 4 pixels: the mean of a channel each; says what it was shown."
 
-    def __init__(self, side=None):
+    def __init__(self, image_size=None):
         self.seen = []
-        if side:
-            self.side = side
+        if image_size:
+            self.image_size = image_size
 
     def __call__(self, images, classes):
-        self.seen.append((tuple(images.shape), getattr(self, "side", None)))
+        self.seen.append((tuple(images.shape), getattr(self, "image_size", None)))
         return F.avg_pool2d(images, 4, ceil_mode=True)[:, torch.arange(len(classes)) % 3] + torch.arange(len(classes)).view(-1, 1, 1) / 10
 
 
@@ -44,9 +44,9 @@ def noise(*size):
 
 
 @pytest.mark.parametrize("wrong, about", [
-    (dict(side=0), "side: got 0"), (dict(short=336.0), "short: got 336.0"), (dict(crop=8), "crop, stride: got 8 and None"), (dict(stride=8), "crop, stride"),
-    (dict(crop=8, stride=9), "at most the crop"), (dict(side=8, short=8), "side: got 8"), (dict(side=8, crop=8, stride=4), "side: got 8"),
-    (dict(threshold=1.5), "threshold: got 1.5"), (dict(threshold=math.nan), "threshold"), (dict(scale=0), "scale: got 0"), (dict(scale=math.inf), "scale"),
+    (dict(image_size=0), "image_size: got 0"), (dict(short=336.0), "short: got 336.0"), (dict(crop=8), "crop, stride: got 8 and None"), (dict(stride=8), "crop, stride"),
+    (dict(crop=8, stride=9), "at most the crop"), (dict(image_size=8, short=8), "image_size: got 8"), (dict(image_size=8, crop=8, stride=4), "image_size: got 8"),
+    (dict(background_threshold=1.5), "threshold: got 1.5"), (dict(background_threshold=math.nan), "threshold"), (dict(scale=0), "scale: got 0"), (dict(scale=math.inf), "scale"),
 ])
 def test_protocol_refuses(wrong, about):
     with pytest.raises(ValueError, match=about):
@@ -101,19 +101,19 @@ def test_windows_of_a_local_source_change_nothing():
     assert [shape[0] for shape, _ in source.seen[:-1]] == [4, 4, 4, 3] and source.seen[0][0][1:] == (3, 16, 16)
 
 
-@pytest.mark.parametrize("protocol, shape, side", [
-    (Protocol(), (60, 80), 512), (Protocol(side=100), (60, 80), 100), (Protocol(short=30), (30, 40), math.sqrt(30 * 40)),
+@pytest.mark.parametrize("protocol, shape, image_size", [
+    (Protocol(), (60, 80), 512), (Protocol(image_size=100), (60, 80), 100), (Protocol(short=30), (30, 40), math.sqrt(30 * 40)),
     (Protocol(crop=24, stride=12), (24, 24), 24), (Protocol(short=120, crop=64, stride=32), (64, 64), 64), (Protocol(crop=70, stride=70), (60, 70), math.sqrt(60 * 70)),
 ])
-def test_what_the_models_are_shown(protocol, shape, side):
-    source = Patches(side=512)
+def test_what_the_models_are_shown(protocol, shape, image_size):
+    source = Patches(image_size=512)
     protocol_logits(source, noise(3, 60, 80).float(), ["a"], protocol)
-    assert {(seen[2:], s) for seen, s in source.seen} == {(shape, side)} and source.side == 512
+    assert {(seen[2:], s) for seen, s in source.seen} == {(shape, image_size)} and source.image_size == 512
 
 
 def test_side_needs_a_source_that_has_one():
-    with pytest.raises(ValueError, match="side: got 64, but Patches has no `side`"):
-        protocol_logits(Patches(), noise(3, 8, 8).float(), ["a"], Protocol(side=64))
+    with pytest.raises(ValueError, match="image_size: got 64, but Patches has no `image_size`"):
+        protocol_logits(Patches(), noise(3, 8, 8).float(), ["a"], Protocol(image_size=64))
 
 
 PICTURE = (noise(40, 56, 3) * 255).byte().numpy()
@@ -145,7 +145,7 @@ def test_background(threshold, scale):
     names = ["a", "x", "y", "b", "c"]
     logits = one.logit_source(torch.tensor(PICTURE).permute(2, 0, 1)[None].float() / 255, names)
     sure = (scale * F.interpolate(logits, PICTURE.shape[:2], mode="bilinear")).softmax(1).amax(1)[0]
-    plain, found = segment_image(one, PICTURE, classes), segment_image(one, PICTURE, classes, Protocol(threshold=threshold, scale=scale))
+    plain, found = segment_image(one, PICTURE, classes), segment_image(one, PICTURE, classes, Protocol(background_threshold=threshold, scale=scale))
     assert torch.equal(found.labels, torch.where(sure < threshold, torch.zeros_like(plain.labels), plain.labels))
 
 

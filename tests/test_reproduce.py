@@ -52,7 +52,7 @@ def place(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     released(home / "data")
     write_clip(home / "clip", "ViT-B-16-quickgelu", **SMALL)
-    write_dino(home / "dino", True, width=48, layers=2, heads=4, side=56)
+    write_dino(home / "dino", True, width=48, layers=2, heads=4, image_size=56)
     write_sd2(home / "diffusion", small=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
@@ -66,7 +66,7 @@ def test_the_page_has_all_rows():
     rows = {(preset, mode) for line in MEASURED for preset, mode in re.findall(r"--preset (\S+) --mode (\S+)", line)}
     assert rows == {(preset, mode) for mode, presets in {"velocity": PARTS, "path": ["clip-b16-sd2"], "kl": ["clip-b16-sd2"], "fused": ["clip-b16-sd2"]}.items() for preset in presets}
     for preset, mode in rows:
-        assert {line.split()[2] for line in MEASURED if f"{preset} --mode {mode} --side 512" in line} == set(MEANING)
+        assert {line.split()[2] for line in MEASURED if f"{preset} --mode {mode} --image-size 512" in line} == set(MEANING)
 
 
 def test_what_is_prepared_is_found(place, monkeypatch, capsys):
@@ -94,7 +94,7 @@ def test_a_command(place, monkeypatch, capsys, line):
     assert result["images"] == 2 and result["dataset"] == name and np.shape(result["matrix"]) == (k, k)
     assert result["settings"]["config"]["mode"] == words[words.index("--mode") + 1] and result["settings"]["models"]["preset"] == preset
     protocol = result["settings"]["protocol"]
-    assert protocol["threshold"] == DATASETS[name].threshold and protocol["side"] == (None if "--crop" in words else 512)
+    assert protocol["background_threshold"] == DATASETS[name].background_threshold and protocol["image_size"] == (None if "--crop" in words else 512)
     if name in ("voc21", "ade20k"):  # these masks have every value
         assert result["summary"]["pixels"] == sum((MEANING[name](int(v)) >= 0) for mask in masks(place, name) for v in mask.flat)
     assert (out / "result.png").exists() and "mIoU" in capsys.readouterr().out

@@ -20,7 +20,7 @@ from PIL import Image
 from dotseg.evaluation.datasets import load_dataset, load_folder
 from dotseg.evaluation.runner import begin_run, evaluate, gather, local_device, processes, read_records, record_line, sum_counts
 from dotseg.evaluation.metrics import confusion_matrix
-from dotseg.evaluation.protocol import Protocol, segment_image
+from dotseg.evaluation.protocol import Protocol, by_protocol
 from dotseg.method.refine import DiscrepancyConfig
 from dotseg.segmentation.segmenter import Segmenter
 
@@ -46,7 +46,7 @@ def logits(images, classes):
     return torch.stack([torch.cos(3 * small.sum(1) + c) for c in range(len(classes))], 1)
 
 if __name__ == "__main__":
-    result = evaluate(Segmenter(logits, None, DiscrepancyConfig(mode="logits")), load_dataset("picturebook")[:11], sys.argv[1])
+    result = evaluate(Segmenter(logits, None, DiscrepancyConfig(mode="logits")), load_dataset("picturebook")[:11], sys.argv[1], batch_size=1)
     print(f"rank {os.environ.get('RANK')} counted {result.images} computed {seen} matrix {hash(str(result.matrix.tolist()))}")
 """
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
@@ -107,7 +107,7 @@ def test_counts_are_those_of_the_masks(files):
     for example in dataset:
         image, labels = example.read()
         mask = torch.tensor(np.array(Image.open(files / "run/masks" / f"{example.name}.png")))
-        assert torch.equal(mask, segment_image(segmenter, image, dataset.spec.prompts).labels)
+        assert torch.equal(mask, by_protocol(segmenter)(image, dataset.spec.prompts).labels)
         matrix += confusion_matrix(torch.tensor(labels), mask, 3)
     assert torch.equal(result.matrix, matrix) and result.images == 5 and not result.excluded
     assert (files / "run/masks/town/4.json").exists()
@@ -119,7 +119,7 @@ def test_result_file(files):
     written = json.loads((files / "run/result.json").read_text())
     assert written["matrix"] == result.matrix.tolist() and written["images"] == 5 and written["excluded"] == {}
     assert written["settings"]["models"] == {"preset": "cheap", "clip": "some/id@abc"}
-    assert written["settings"]["protocol"]["short"] is None and written["settings"]["config"]["mode"] == "logits"
+    assert written["settings"]["protocol"]["short"] is None and written["settings"]["config"]["mode"] == {"name": "logits"}
     assert written["summary"] == result.report["summary"] and [row["class"] for row in written["classes"]] == ["other", "cat", "dog"]
     assert len((files / "run/result.csv").read_text().splitlines()) == 4
 
@@ -222,8 +222,8 @@ def test_other_settings_are_refused(files, change):
     elif change == "values":
         dataset = folder_of(files, ignored=[255, 7])
     else:
-        dataset = folder_of(files, threshold=0.1)
-    with pytest.raises(ValueError, match="holds a run with other settings .*(mode|clip|crop|classes|values|threshold).* was .*afresh"):
+        dataset = folder_of(files, background_threshold=0.1)
+    with pytest.raises(ValueError, match="holds a run with other settings .*(mode|clip|crop|classes|label_map|threshold).* was .*afresh"):
         evaluate(segmenter, dataset, files / "run", protocol)
     result = evaluate(segmenter, dataset, files / "run", protocol, fresh=True)
     assert result.images == 5 and segmenter.logit_source.seen >= 5
@@ -238,12 +238,22 @@ def test_foreign_run_file(tmp_path):
 
 def test_background(files):
     "Where a set has a threshold, unsure pixels are class 0; without a background a threshold is refused."
-    all_unsure = evaluate(cheap(), folder_of(files, threshold=1.0), files / "unsure", Protocol(scale=0.1))
-    assert all_unsure.matrix[:, 1:].sum() == 0 and all_unsure.settings["protocol"]["threshold"] == 1.0
-    none = evaluate(cheap(), folder_of(files, threshold=0.5), files / "none", Protocol(threshold=0.0))
+    all_unsure = evaluate(cheap(), folder_of(files, background_threshold=1.0), files / "unsure", Protocol(scale=0.1))
+    assert all_unsure.matrix[:, 1:].sum() == 0 and all_unsure.settings["protocol"]["background_threshold"] == 1.0
+    none = evaluate(cheap(), folder_of(files, background_threshold=0.5), files / "none", Protocol(background_threshold=0.0))
     assert torch.equal(none.matrix, evaluate(cheap(), folder_of(files), files / "run").matrix)
-    with pytest.raises(ValueError, match="threshold: got 0.1, but images has no background"):
-        evaluate(cheap(), folder_of(files), files / "x", Protocol(threshold=0.1))
+    with pytest.raises(ValueError, match="background_threshold: got 0.1, but images has no background"):
+        evaluate(cheap(), folder_of(files), files / "x", Protocol(background_threshold=0.1))
+
+
+def test_batches_change_no_prediction(tmp_path):
+    "Eight pages at a time, with real models: the same masks, to the byte, and the same counts."
+    segmenter, pages = Segmenter.from_preset("picturebook", device="cpu"), load_dataset("picturebook")[:8]
+    results = [evaluate(segmenter, pages, tmp_path / str(size), save_masks=True, batch_size=size) for size in (1, 3, 8)]
+    for other in results[1:]:
+        assert torch.equal(other.matrix, results[0].matrix) and torch.equal(other.boundary, results[0].boundary)
+    for mask in (tmp_path / "1" / "masks").glob("*.png"):
+        assert all((tmp_path / size / "masks" / mask.name).read_bytes() == mask.read_bytes() for size in "38")
 
 
 # records
@@ -393,5 +403,5 @@ def test_local_device(monkeypatch):
 
 
 def test_protocol_is_written_with_the_threshold_of_the_set(files):
-    result = evaluate(cheap(), folder_of(files, threshold=0.25), files / "run")
-    assert Protocol(**result.settings["protocol"]) == replace(Protocol(), threshold=0.25)
+    result = evaluate(cheap(), folder_of(files, background_threshold=0.25), files / "run")
+    assert Protocol(**result.settings["protocol"]) == replace(Protocol(), background_threshold=0.25)

@@ -18,7 +18,7 @@ from PIL import Image
 
 from dotseg.segmentation import pipeline as module
 from dotseg.models.checkpoints import Checkpoint, CheckpointError
-from dotseg.segmentation.images import ImageError, from_numbers, label_picture, load_image, to_rgb, write_whole
+from dotseg.segmentation.images import ImageError, from_numbers, label_picture, load_image, to_rgb, atomic_write
 from dotseg.miniature.picturebook import CLASSES, draw_scene
 from dotseg.figures.palette import class_colours
 from dotseg.segmentation.presets import PRESETS, Part, Preset
@@ -379,7 +379,7 @@ def refuse_constant(name):
 
 def test_the_report_is_complete_and_strict(tmp_path):
     path = stored(Image.fromarray(gradient(20, 30)), tmp_path, "scene.v2.png")
-    seg = fake(tau=float("inf"), sigma_r2=float("inf"), mode="path")
+    seg = fake(mode="fused")
     out = seg(path, ["Bär", '"quoted"', "画像"])
     mask = out.save(tmp_path / "deep" / "er", with_overlay=True)
     assert mask == tmp_path / "deep" / "er" / "scene.v2.png"
@@ -389,7 +389,7 @@ def test_the_report_is_complete_and_strict(tmp_path):
         "source": str(path), "size": [20, 30], "worked_at": [20, 30], "areas": out.areas, "settings": seg.settings(out.classes),
     }
     config = report["settings"]["config"]
-    assert config["tau"] == "inf" and config["mode"] == "path"
+    assert config["mode"] == {"name": "fused", "path": vars(OptimalPath()), "velocity": vars(MaximumVelocity())}
     assert set(config) == set(DiscrepancyConfig.__dataclass_fields__)
     assert report["settings"]["models"] == {"logits": "levels", "attention": "itself"}
     assert report["settings"]["version"] == __import__("dotseg").__version__
@@ -401,7 +401,7 @@ def test_results_keep_the_settings_they_were_made_with():
     before = seg(BYTES, NAMES)
     seg.config = DiscrepancyConfig(mode="path")
     after = seg(BYTES, NAMES)
-    assert [o.settings["config"]["mode"] for o in (before, after)] == ["velocity", "path"]
+    assert [o.settings["config"]["mode"]["name"] for o in (before, after)] == ["velocity", "path"]
 
 
 def test_names_of_files(tmp_path):
@@ -431,17 +431,17 @@ def test_write_whole_leaves_nothing_half(tmp_path, error, old):
     if old:
         path.write_bytes(old)
     with pytest.raises(type(error)) as caught:
-        write_whole(path, half)
+        atomic_write(path, half)
     assert [p.read_bytes() for p in tmp_path.iterdir()] == ([old] if old else [])
     if isinstance(error, OSError):
         assert caught.value.filename == str(path) and caught.value.errno == errno.ENOSPC
-    write_whole(path, lambda file: file.write(b"new"))
+    atomic_write(path, lambda file: file.write(b"new"))
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"new"]
 
 
 def test_files_are_as_readable_as_others(tmp_path):
     (tmp_path / "plain").write_bytes(b"")
-    write_whole(tmp_path / "whole", lambda file: file.write(b""))
+    atomic_write(tmp_path / "whole", lambda file: file.write(b""))
     assert (tmp_path / "plain").stat().st_mode == (tmp_path / "whole").stat().st_mode
 
 

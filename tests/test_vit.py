@@ -21,11 +21,11 @@ from watching import Largest
 
 from dotseg.method.attention import resize_attention
 from dotseg.models.checkpoints import CheckpointError, find_checkpoint
-from dotseg.models.vit import DINOV2_B14, DINOV2_B14_REG, MEAN, STD, DinoAttention, head_mean, listening, load_dino, projections
+from dotseg.models.vit import DINOV2_B14, DINOV2_B14_REG, MEAN, STD, DinoAttention, head_mean, capture_projections, load_dino, projections
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 KINDS = ("qk", "qq", "kk")
-SMALL = dict(width=48, layers=3, heads=4, side=56)
+SMALL = dict(width=48, layers=3, heads=4, image_size=56)
 
 
 def tiny(registers=0, seed=0, **options):
@@ -94,7 +94,7 @@ def test_as_trained_it_is_the_stock_model(registers, size, device):
     model, images = tiny(registers), pictures(2, 3, *size)
     grid = (size[0] // 14, size[1] // 14)
     for layers in ((0,), (1,), (-1,), (0, 2), (0, 1, 2)):
-        source = DinoAttention(tiny(registers).to(device), layers=layers, side=round(math.sqrt(size[0] * size[1])))
+        source = DinoAttention(tiny(registers).to(device), layers=layers, image_size=round(math.sqrt(size[0] * size[1])))
         got = source(images, grid)  # images on the CPU, wherever the model is
         assert got.dtype == torch.float32 and got.device.type == device and not got.requires_grad
         assert_close(got.cpu(), stock(model, images, layers), atol=1e-5, rtol=1e-3)
@@ -105,7 +105,7 @@ def test_as_trained_it_is_the_stock_model(registers, size, device):
 def test_every_kind_by_hand(registers, kind):
     model, images = tiny(registers), pictures(2, 3, 42, 70)
     for number in range(3):
-        got = DinoAttention(model, kind, [number], side=round(math.sqrt(42 * 70)))(images, (3, 5))
+        got = DinoAttention(model, kind, [number], image_size=round(math.sqrt(42 * 70)))(images, (3, 5))
         assert_close(got, by_hand(model, images, kind, number), atol=1e-5, rtol=1e-3)
 
 
@@ -113,7 +113,7 @@ def test_every_kind_by_hand(registers, kind):
 def test_likeness_before_the_softmax_is_symmetric(kind):
     heard = []
     model = tiny(4)
-    with torch.no_grad(), listening(model.encoder.layer[-1:], kind, lambda a, b: heard.append((a, b))):
+    with torch.no_grad(), capture_projections(model.encoder.layer[-1:], kind, lambda a, b: heard.append((a, b))):
         model(pictures(1, 3, 56, 56))
     assert heard[0][0] is heard[0][1] and len(heard) == 1
 
@@ -123,7 +123,7 @@ def test_registers_are_the_tokens_that_leave():
     model = tiny(4)
     images = pictures(1, 3, 56, 56)
     seen = []
-    with torch.no_grad(), listening(model.encoder.layer[-1:], "qk", lambda q, k: seen.append((q, k))):
+    with torch.no_grad(), capture_projections(model.encoder.layer[-1:], "qk", lambda q, k: seen.append((q, k))):
         model(prepared(images))
     q, k = seen[0]
     assert q.shape == (1, 1 + 4 + 16, 48)
@@ -246,7 +246,7 @@ def test_no_matrix_for_each_head():
     model, images = tiny(4, hidden_size=32, num_attention_heads=16, num_hidden_layers=4, mlp_ratio=1), pictures(1, 3, 448, 448)
     n = 32 * 32
     with Largest() as largest:
-        DinoAttention(model, layers=range(4), side=448)(images, (32, 32))
+        DinoAttention(model, layers=range(4), image_size=448)(images, (32, 32))
     assert n * n <= largest.size < 2 * n * n
 
 
@@ -255,8 +255,8 @@ def test_no_matrix_for_each_head():
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 80), st.sampled_from(KINDS), st.sampled_from([0, 4]), st.integers(1, 9), st.integers(1, 9))
-def test_any_image_and_any_grid(height, width, side, kind, registers, h, w):
-    attention = DinoAttention(tiny(registers), kind, side=side)(pictures(1, 3, height, width), (h, w))
+def test_any_image_and_any_grid(height, width, image_size, kind, registers, h, w):
+    attention = DinoAttention(tiny(registers), kind, image_size=image_size)(pictures(1, 3, height, width), (h, w))
     assert attention.shape == (1, h * w, h * w) and attention.amin() >= 0
     assert_close(attention.sum(-1), torch.ones(1, h * w))
 
@@ -269,10 +269,10 @@ def test_other_grids_are_resized():
 
 
 def test_side_is_the_models_own():
-    assert DinoAttention(tiny()).side == 56
-    assert DinoAttention(tiny(4, image_size=98)).side == 98
+    assert DinoAttention(tiny()).image_size == 56
+    assert DinoAttention(tiny(4, image_size=98)).image_size == 98
     other = DinoAttention(tiny(4, patch_size=8, image_size=64))
-    assert (other.side, other.patch) == (64, 8)
+    assert (other.image_size, other.patch) == (64, 8)
     assert other(pictures(1, 3, 64, 64), (8, 8)).shape == (1, 64, 64)
 
 
@@ -372,10 +372,10 @@ def test_refused_models(make):
         DinoAttention(make())
 
 
-@pytest.mark.parametrize("side", [0, -5, math.nan])
-def test_refused_side(side):
-    with pytest.raises(ValueError, match="side: got"):
-        DinoAttention(tiny(), side=side)(pictures(1, 3, 8, 8), (4, 4))
+@pytest.mark.parametrize("image_size", [0, -5, math.nan])
+def test_refused_side(image_size):
+    with pytest.raises(ValueError, match="image_size: got"):
+        DinoAttention(tiny(), image_size=image_size)(pictures(1, 3, 8, 8), (4, 4))
 
 
 # folders
@@ -389,15 +389,15 @@ def test_a_folder_of_the_real_format(tmp_path, monkeypatch, registers, binary):
 
     monkeypatch.setattr(socket, "socket", refuse)
     monkeypatch.setattr(socket, "create_connection", refuse)
-    source = load_dino(write_dino(tmp_path, registers, binary=binary, **SMALL), kind="kk", layers=[0, 1], side=70)
+    source = load_dino(write_dino(tmp_path, registers, binary=binary, **SMALL), kind="kk", layers=[0, 1], image_size=70)
     assert isinstance(source.model, Dinov2WithRegistersModel if registers else Dinov2Model)
-    assert (source.kind, source.layers, source.side, source.patch) == ("kk", [0, 1], 70, 14)
+    assert (source.kind, source.layers, source.image_size, source.patch) == ("kk", [0, 1], 70, 14)
     assert not any(p.requires_grad for p in source.model.parameters()) and not source.model.training
     written = dict(dino_shapes(48, 3, 16, registers))
     assert sum(math.prod(shape) for shape in written.values()) == sum(p.numel() for p in source.model.parameters())
     images = pictures(1, 3, 70, 70)
     for number in range(3):
-        got = DinoAttention(source.model, "kk", [number], side=70)(images, (5, 5))
+        got = DinoAttention(source.model, "kk", [number], image_size=70)(images, (5, 5))
         assert_close(got, by_hand(source.model, images, "kk", number), atol=1e-5, rtol=1e-3)
 
 
@@ -571,7 +571,7 @@ def test_the_published_size(tmp_path, registers):
 
     source = load_dino(write_dino(tmp_path, registers))
     parameters = sum(p.numel() for p in source.model.parameters())
-    assert parameters == 86_580_480 + registers * 4 * 768 and source.side == 518
+    assert parameters == 86_580_480 + registers * 4 * 768 and source.image_size == 518
     assert abs((tmp_path / "model.safetensors").stat().st_size / 1e9 - DINOV2_B14.gigabytes) < 0.01
     images = torch.nn.functional.interpolate(pictures(1, 3, 16, 16), (512, 512), mode="bilinear")
     n = 37 * 37

@@ -21,8 +21,9 @@ import torch
 import traitlets
 from PIL import Image, UnidentifiedImageError
 
+from ..method.errors import DotsegError
 from .stages import Stages, python_lines
-from ..segmentation.images import ImageError, write_whole
+from ..segmentation.images import ImageError, atomic_write
 from ..figures.palette import class_colours
 from ..figures.plots import overlay
 from ..models.prompts import check_classes, class_names
@@ -221,7 +222,7 @@ class Explorer(widgets.VBox):
     def weights(self) -> dict[str, float] | None:
         "The weights of the blocks that are not 0; None if the attention has no blocks."
         if self.blocks and not any(slider.value for slider in self.blocks.values()):
-            raise ValueError("weights of the blocks: all are 0, expected at least one above; move a slider")
+            raise DotsegError("weights of the blocks: all are 0, expected at least one above; move a slider")
         return {name: slider.value for name, slider in self.blocks.items() if slider.value} or None
 
     @property
@@ -280,6 +281,6 @@ class Explorer(widgets.VBox):
         folder = Path(self.controls["folder"].value)
         mask = self.found.save(folder, name="mask")
         if self.source is None:
-            write_whole(folder / "mask.image.png", lambda file: file.write(_png(self.found.image)))
-        write_whole(folder / "mask.py", lambda file: file.write(self.python().encode()))
+            atomic_write(folder / "mask.image.png", lambda file: file.write(_png(self.found.image)))
+        atomic_write(folder / "mask.py", lambda file: file.write(self.python().encode()))
         return f"written: {mask}, mask.json, mask.py" + ("" if self.source else ", mask.image.png")

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from .folders import find_images, is_done
+from ..method.errors import DotsegError
+from .folders import find_images, segment_files
 from ..models.prompts import check_classes
 from ..segmentation.segmenter import Segmenter
 
@@ -31,24 +32,15 @@ class _Worker:  # lives in a process of Ray's, perhaps on another machine
         names = {str(path): str(name) for path, name in zip(piece["path"], piece["name"])}
         try:
             found = self.segment(names)
-        except ValueError as error:  # a mistake in the arguments
+        except DotsegError as error:  # a mistake in the arguments
             found = dict.fromkeys(names, ("refused", str(error)))
         status, message = zip(*(found[path] for path in names))
         return {"path": list(names), "status": list(status), "message": list(message)}
 
     def segment(self, names):  # {path: name} -> {path: (status, message)}
-        settings, found = self.segmenter.settings(self.classes), {}
-        for path, name in names.items():
-            if not self.overwrite and is_done(Path(path), self.out / f"{name}.png", settings, self.with_overlay):
-                found[path] = ("skipped", "")
-
-        def on_error(path, error):
-            found[path] = ("failed", str(error))
-
-        for result in self.segmenter.stream([path for path in names if path not in found], self.classes, self.batch_size, on_error):
-            result.save(self.out, names[result.source], self.with_overlay)
-            found[result.source] = ("written", "")
-        return found
+        inputs = [(Path(path), name) for path, name in names.items()]
+        results = segment_files(self.segmenter, inputs, self.classes, self.out, self.batch_size, self.with_overlay, self.overwrite)
+        return {str(path): (status, why) for path, status, why in results}
 
 # %% ../../nbs/app/03_ray_workers.ipynb #3e4d0611
 def _ray():
@@ -84,10 +76,10 @@ def segment_folder(
     `Segmenter.from_preset`; `ImportError` without Ray.
     """
     if isinstance(paths, (str, os.PathLike)):
-        raise ValueError(f"paths: got {os.fspath(paths)!r}, expected a list of image files and folders; put it in brackets")
+        raise DotsegError(f"paths: got {os.fspath(paths)!r}, expected a list of image files and folders; put it in brackets")
     for name, number in (("workers", workers), ("batch_size", batch_size)):
         if not isinstance(number, int) or number < 1:
-            raise ValueError(f"{name}: got {number!r}, expected a whole number, at least 1")
+            raise DotsegError(f"{name}: got {number!r}, expected a whole number, at least 1")
     inputs = find_images([os.fspath(path) for path in paths], Path(out))
     worker, found = (os.getcwd(), check_classes(classes), Path(out), preset, options, batch_size, with_overlay, overwrite), {}
     ray = _ray()
@@ -96,7 +88,7 @@ def segment_folder(
     try:
         for row in _rows(ray, worker, inputs, workers, gpus):
             if row["status"] == "refused":
-                raise ValueError(row["message"])
+                raise DotsegError(row["message"])
             found[row["path"]] = row
     finally:
         if own:

@@ -19,12 +19,13 @@ import numpy as np
 from PIL import Image
 
 import dotseg
+from ..method.errors import DotsegError
 from ..segmentation.images import ImageError, load_image
 from ..miniature.picturebook import CLASSES, PictureBook
 from ..models.prompts import check_classes
 
 # %% ../../nbs/evaluation/03_datasets.ipynb #c1295862
-class DatasetError(ValueError):
+class DatasetError(DotsegError):
     "A data set that is not where it should be, not complete, or not what it was taken for; the message says what was found."
 
 
@@ -53,9 +54,9 @@ class DatasetSpec:
     classes: tuple[tuple[str, ...], ...]  # the names of each class, in the order of the labels
     images: str  # where the images are; {} is the name of an image
     masks: str  # where the masks are
-    values: Mapping[int, int]  # what a mask may hold -> label, or `IGNORED`
-    listing: str | None = None  # a file of names, one a line; without it the set is all that fits `images`
-    threshold: float | None = None  # below it a pixel is label 0, the background; None: there is no background
+    label_map: Mapping[int, int]  # what a mask may hold -> label, or `IGNORED`
+    split_file: str | None = None  # a file of names, one a line; without it the set is all that fits `images`
+    background_threshold: float | None = None  # below it a pixel is label 0, the background; None: there is no background
     count: int | None = None  # number of images of the whole set
     made: bool = False  # its masks are not in the release, but made of it
 
@@ -75,12 +76,12 @@ class DatasetSpec:
     ) -> "DatasetSpec":
         "`DatasetError` if there are not as many."
         if len(classes) != len(self.classes):
-            first = f"; the first is the background, here {'; '.join(self.classes[0])}" if self.threshold is not None else ""
+            first = f"; the first is the background, here {'; '.join(self.classes[0])}" if self.background_threshold is not None else ""
             raise DatasetError(f"classes: got {len(classes)}, expected {len(self.classes)}, the classes of {self.name} in their order{first}")
         return replace(self, classes=tuple(tuple(names) for names in classes))
 
 # %% ../../nbs/evaluation/03_datasets.ipynb #60e95290
-def _values(k, first=0, ignored=(255,)):  # labels 0..k-1 stand as first..first+k-1 in the masks
+def _label_map(k, first=0, ignored=(255,)):  # labels 0..k-1 stand as first..first+k-1 in the masks
     return {first + c: c for c in range(k)} | dict.fromkeys(ignored, IGNORED)
 
 
@@ -89,15 +90,15 @@ def _specs():
     voc_at = ("JPEGImages/{}.jpg", "SegmentationClass/{}.png")
     context_at = ("JPEGImages/{}.jpg", "SegmentationClassContext/{}.png")
     coco, lists = "images/val2017/{}.jpg", "ImageSets/Segmentation{}/val.txt"
-    yield DatasetSpec("voc21", "Pascal VOC 2012, 20 things and background", voc, *voc_at, _values(21), lists.format(""), 0.1, 1449)
-    yield DatasetSpec("voc20", "Pascal VOC 2012 without the background", voc[1:], *voc_at, _values(20, 1, (0, 255)), lists.format(""), None, 1449)
-    yield DatasetSpec("context60", "Pascal Context, 59 classes and background", context, *context_at, _values(60), lists.format("Context"), 0.1, 5104, True)
-    yield DatasetSpec("context59", "Pascal Context without the background", context[1:], *context_at, _values(59, 1, (0, 255)), lists.format("Context"), None, 5104, True)
-    yield DatasetSpec("coco_stuff", "COCO-Stuff 164k, 80 things and 91 stuffs", stuff, coco, "annotations/val2017/{}_labelTrainIds.png", _values(171), None, None, 5000, True)
-    yield DatasetSpec("coco_object", "COCO, 80 things and background", things, coco, "annotations/val2017/{}_instanceTrainIds.png", _values(81) | {255: 0}, None, 0.1, 5000, True)
-    yield DatasetSpec("cityscapes", "Cityscapes, 19 classes of streets", city, "leftImg8bit/val/{}_leftImg8bit.png", "gtFine/val/{}_gtFine_labelTrainIds.png", _values(19), None, None, 500, True)
-    yield DatasetSpec("ade20k", "ADE20K, 150 classes of scenes", ade, "images/validation/{}.jpg", "annotations/validation/{}.png", _values(150, 1, (0, 255)), None, None, 2000)
-    yield DatasetSpec("picturebook", "test pages of the picture book, drawn on demand", tuple((name,) for name in CLASSES), "", "", _values(len(CLASSES)), None, None, 200)
+    yield DatasetSpec("voc21", "Pascal VOC 2012, 20 things and background", voc, *voc_at, _label_map(21), lists.format(""), 0.1, 1449)
+    yield DatasetSpec("voc20", "Pascal VOC 2012 without the background", voc[1:], *voc_at, _label_map(20, 1, (0, 255)), lists.format(""), None, 1449)
+    yield DatasetSpec("context60", "Pascal Context, 59 classes and background", context, *context_at, _label_map(60), lists.format("Context"), 0.1, 5104, True)
+    yield DatasetSpec("context59", "Pascal Context without the background", context[1:], *context_at, _label_map(59, 1, (0, 255)), lists.format("Context"), None, 5104, True)
+    yield DatasetSpec("coco_stuff", "COCO-Stuff 164k, 80 things and 91 stuffs", stuff, coco, "annotations/val2017/{}_labelTrainIds.png", _label_map(171), None, None, 5000, True)
+    yield DatasetSpec("coco_object", "COCO, 80 things and background", things, coco, "annotations/val2017/{}_instanceTrainIds.png", _label_map(81) | {255: 0}, None, 0.1, 5000, True)
+    yield DatasetSpec("cityscapes", "Cityscapes, 19 classes of streets", city, "leftImg8bit/val/{}_leftImg8bit.png", "gtFine/val/{}_gtFine_labelTrainIds.png", _label_map(19), None, None, 500, True)
+    yield DatasetSpec("ade20k", "ADE20K, 150 classes of scenes", ade, "images/validation/{}.jpg", "annotations/validation/{}.png", _label_map(150, 1, (0, 255)), None, None, 2000)
+    yield DatasetSpec("picturebook", "test pages of the picture book, drawn on demand", tuple((name,) for name in CLASSES), "", "", _label_map(len(CLASSES)), None, None, 200)
 
 
 DATASETS = {spec.name: spec for spec in _specs()}
@@ -123,19 +124,19 @@ def read_mask(
 
 def to_labels(
     raw: np.ndarray,  # (H, W) whole numbers, as `read_mask` returns them
-    values: Mapping[int, int],  # value -> label, or `IGNORED`
+    label_map: Mapping[int, int],  # value -> label, or `IGNORED`
     name: str = "mask",  # what the mask is called, for the error
 ) -> np.ndarray:  # (H, W) int32
     "Translate the numbers of a mask into labels; `ImageError` for a value that has no meaning."
     unknown = -2
-    table = np.full(max([*values, 0]) + 2, unknown, np.int32)
-    table[list(values)] = list(values.values())
+    table = np.full(max([*label_map, 0]) + 2, unknown, np.int32)
+    table[list(label_map)] = list(label_map.values())
     labels = table[np.where((raw < 0) | (raw >= len(table)), len(table) - 1, raw).astype(np.int64)]  # the last place stays unknown
     if (wrong := labels == unknown).any():
         odd = np.unique(raw[wrong])
-        *_, most, last = known = sorted([-1, *values])
+        *_, most, last = meanings = sorted([-1, *label_map])
         raise ImageError(f"{name}: {wrong.sum()} pixels of value {', '.join(map(str, odd[:5]))}{', ...' if len(odd) > 5 else ''}, expected "
-                         f"{known[1]} to {last if last == most + 1 else f'{most}, or {last}'}; is it of another data set, or numbered otherwise?")
+                         f"{meanings[1]} to {last if last == most + 1 else f'{most}, or {last}'}; is it of another data set, or numbered otherwise?")
     return labels
 
 # %% ../../nbs/evaluation/03_datasets.ipynb #21a0dce9
@@ -151,8 +152,8 @@ class Example:
     def labels(self) -> np.ndarray:  # (H, W) int32, `IGNORED` where nothing is known
         "The truth; `ImageError` if the mask cannot be read, or holds a value without a meaning."
         if isinstance(self.mask, np.ndarray):
-            return to_labels(self.mask, self.spec.values, self.name)
-        return to_labels(read_mask(self.mask), self.spec.values, str(self.mask))
+            return to_labels(self.mask, self.spec.label_map, self.name)
+        return to_labels(read_mask(self.mask), self.spec.label_map, str(self.mask))
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:  # (H, W, 3) uint8, (H, W) int32
         "The image and its labels; `ImageError` names the file that is at fault."
@@ -224,7 +225,7 @@ def survey(
     root: Path,  # the folder that should hold it
 ) -> dict[str, int]:  # each part of the data set -> number of files found
     "What is there of a data set."
-    parts = {spec.listing: int((root / spec.listing).is_file())} if spec.listing else {}
+    parts = {spec.split_file: int((root / spec.split_file).is_file())} if spec.split_file else {}
     return parts | {pattern: len(find_files(root, pattern)) for pattern in (spec.images, spec.masks)}
 
 
@@ -234,7 +235,7 @@ def find_dataset(
 ) -> Path | None:  # its root: the folder itself, its parent, or one of those one or two levels below
     "Where a data set is that somebody has put near here; None if nowhere."
     below = [p for pattern in ("*", "*/*") for p in sorted(folder.glob(pattern)) if not p.name.startswith(".")]
-    needed = [p for p in (spec.listing, spec.images.split("{}")[0], spec.masks.split("{}")[0]) if p]
+    needed = [p for p in (spec.split_file, spec.images.split("{}")[0], spec.masks.split("{}")[0]) if p]
     return next((p for p in (folder, *below, folder.parent) if needed and all((p / part).exists() for part in needed)), None)
 
 
@@ -284,9 +285,9 @@ def load_dataset(
         raise DatasetError(f"root: {'got none' if root is None else f'{root}: no such folder'}; give the folder of {spec.about} that holds {spec.images.split('/')[0]}/")
     root = Path(root).expanduser()
     images, masks = (find_files(root, pattern) for pattern in (spec.images, spec.masks))
-    if not images or not masks or (spec.listing and not (root / spec.listing).is_file()):
+    if not images or not masks or (spec.split_file and not (root / spec.split_file).is_file()):
         _complain(spec, root)
-    wanted = (root / spec.listing).read_text("utf-8").split() if spec.listing else list(images)
+    wanted = (root / spec.split_file).read_text("utf-8").split() if spec.split_file else list(images)
     if len(wanted) != spec.count:
         warnings.warn(f"{spec.name}: {len(wanted):,} images in {root}, the whole set has {spec.count:,}; results are not comparable with published ones", stacklevel=2)
     return _pair(spec, images, masks, wanted)
@@ -298,7 +299,7 @@ def load_folder(
     classes: str | os.PathLike | Iterable[str],  # a class file, or k names, "sofa|couch" being one with a synonym
     first: int = 0,  # the value of the first class in the masks
     ignored: Sequence[int] | None = None,  # values that do not count; 255 by default, and 0 if `first` is 1, unless they are classes
-    threshold: float | None = None,  # for a first class that is the background
+    background_threshold: float | None = None,  # for a first class that is the background
 ) -> Dataset:
     "The examples of a folder, by name; `DatasetError` for a folder without images and for images without a mask."
     if isinstance(classes, (str, os.PathLike)):
@@ -312,5 +313,5 @@ def load_folder(
     for place, files in ((images, pictures), (masks, truths)):
         if not files:
             raise DatasetError(f"{place}: no images there ({', '.join(sorted(ENDINGS))})")
-    spec = DatasetSpec(Path(images).name, f"{images} with {masks}", words, patterns[0], patterns[1], _values(len(words), first, ignored), None, threshold)
+    spec = DatasetSpec(Path(images).name, f"{images} with {masks}", words, patterns[0], patterns[1], _label_map(len(words), first, ignored), None, background_threshold)
     return _pair(spec, pictures, truths, list(pictures))

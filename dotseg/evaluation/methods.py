@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..method.errors import DotsegError
 from ..models.sources import AttentionSource
 from ..models.clip import ClipAttention, ClipLogits
 from ..method.checks import to_tokens
@@ -63,10 +64,10 @@ def measure_methods(
 
     source = segmenter.logit_source
     if not isinstance(source, ClipLogits):
-        raise ValueError(f"segmenter: its logits come from {type(source).__name__}, expected a ClipLogits, whose last attention is exchanged")
-    sources: dict[str | None, ClipLogits] = {kind: ClipLogits(source.model, source.prompts.tokenize, kind, source.residual, source.side) for kind in ("origin", "kk_mean")}
+        raise DotsegError(f"segmenter: its logits come from {type(source).__name__}, expected a ClipLogits, whose last attention is exchanged")
+    sources: dict[str | None, ClipLogits] = {kind: ClipLogits(source.model, source.prompts.tokenize, kind, source.residual, source.image_size) for kind in ("origin", "kk_mean")}
     sources[None] = source
-    attentions: dict[str, AttentionSource] = {"UNet": segmenter.attention_source, "CLIP": ClipAttention(source.model, side=source.side)}
+    attentions: dict[str, AttentionSource] = {"UNet": segmenter.attention_source, "CLIP": ClipAttention(source.model, image_size=source.image_size)}
     counts: dict[tuple[str, str], list[Tensor]] = {}
     for scene in tqdm(scenes, desc="scenes", unit="scene", disable=None):
         image, truth = torch.tensor(scene.image).permute(2, 0, 1).float() / 255, torch.tensor(scene.labels)

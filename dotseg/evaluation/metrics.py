@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..method.errors import DotsegError
 from ..method.checks import check_shapes
 
 # %% ../../nbs/evaluation/01_metrics.ipynb #53b9b374
@@ -24,15 +25,15 @@ def confusion_matrix(
     "Count pixels by true and predicted class; `ValueError` if the shapes differ or a prediction is no class."
     check_shapes(labels=(labels, "... H W"), predicted=(predicted, "... H W"))
     if labels.shape != predicted.shape:
-        raise ValueError(f"predicted: got {tuple(predicted.shape)}, expected the shape of labels, {tuple(labels.shape)}")
+        raise DotsegError(f"predicted: got {tuple(predicted.shape)}, expected the shape of labels, {tuple(labels.shape)}")
     for name, x in (("labels", labels), ("predicted", predicted)):
         if x.is_floating_point() or x.is_complex():
-            raise ValueError(f"{name}: got {x.dtype}, expected whole numbers; use .argmax(0) on scores")
+            raise DotsegError(f"{name}: got {x.dtype}, expected whole numbers; use .argmax(0) on scores")
     labels, predicted = labels.long().flatten(-2), predicted.long().flatten(-2)
     valid = (labels >= 0) & (labels < k)
     wrong = predicted[valid & ((predicted < 0) | (predicted >= k))]
     if len(wrong):
-        raise ValueError(f"predicted: {len(wrong)} pixels such as {wrong[0].item()} are no class, expected 0 to {k - 1}")
+        raise DotsegError(f"predicted: {len(wrong)} pixels such as {wrong[0].item()} are no class, expected 0 to {k - 1}")
     cell = torch.where(valid, labels * k + predicted, k * k)  # what is ignored goes to a cell that is cut off
     counts = torch.zeros(*cell.shape[:-1], k * k + 1, dtype=torch.int64, device=cell.device)
     return counts.scatter_add_(-1, cell, torch.ones_like(cell))[..., :-1].unflatten(-1, (k, k))
@@ -87,7 +88,7 @@ def bands(
     "Which pixels have another label, or the border of the image, within `d` rows and columns; ignored pixels have and are none."
     check_shapes(labels=(labels, "... H W"))
     if d < 1:
-        raise ValueError(f"d: got {d}, expected a width in pixels, at least 1")
+        raise DotsegError(f"d: got {d}, expected a width in pixels, at least 1")
     x, top = labels.int(), torch.iinfo(torch.int32).max
     highest = _window_max(F.pad(torch.where(x < 0, -1, x), (d, d, d, d), value=top), d)
     lowest = -_window_max(F.pad(torch.where(x < 0, -top, -x), (d, d, d, d), value=-top), d)

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from .datasets import DatasetError, find_files, find_spec, read_mask, to_labels
-from ..segmentation.images import ImageError, write_whole
+from ..segmentation.images import ImageError, atomic_write
 
 # %% ../../nbs/evaluation/04_preparation.ipynb #a3d897eb
 _CITY = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
@@ -57,7 +57,7 @@ def _write_masks(spec, jobs, progress):  # -> number written; `DatasetError` nam
             failed.append(str(error))
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(target, lambda file, mask=mask: Image.fromarray(mask).save(file, "PNG"))
+        atomic_write(target, lambda file, mask=mask: Image.fromarray(mask).save(file, "PNG"))
     if failed:
         shown = "\n  ".join(failed[:10])
         raise DatasetError(f"{spec.name}: {len(failed)} of {len(jobs)} masks could not be made; repair these and run it again:\n  {shown}")
@@ -152,10 +152,10 @@ def prepare(
     if not jobs:
         raise DatasetError(f"{spec.name}: nothing to make masks of: {origin} is not there; unpack the release, or give its place as source")
     written = _write_masks(spec, jobs, progress)
-    if spec.listing:
+    if spec.split_file:
         names = sorted(target.stem for target, _ in jobs)
-        (root / spec.listing).parent.mkdir(parents=True, exist_ok=True)
-        write_whole(root / spec.listing, lambda file: file.write("".join(f"{n}\n" for n in names).encode()))
+        (root / spec.split_file).parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(root / spec.split_file, lambda file: file.write("".join(f"{n}\n" for n in names).encode()))
     if len(jobs) != spec.count:
         warnings.warn(f"{spec.name}: {origin} makes {len(jobs):,} masks, the whole set has {spec.count:,}; is the release complete?", stacklevel=2)
     return Prepared(root / spec.masks.split("{}")[0], origin, written, len(jobs))

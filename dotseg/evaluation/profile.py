@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..method.errors import DotsegError
 from ..method.attention import merge_attention
 from ..models.clip import ClipLogits
 from ..models.diffusion import DiffusionAttention
@@ -43,22 +44,22 @@ class _Held(TorchDispatchMode):
     def __init__(self):
         super().__init__()
         self.now = self.peak = 0
-        self.known: set[int] = set()
+        self.alive: set[int] = set()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
         given = {x.untyped_storage()._cdata for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)}
         for x in tree_leaves(out):
             storage = x.untyped_storage() if isinstance(x, Tensor) else None
-            if storage is not None and storage._cdata not in self.known | given:
-                self.known.add(storage._cdata)
+            if storage is not None and storage._cdata not in self.alive | given:
+                self.alive.add(storage._cdata)
                 self.now += storage.nbytes()
                 weakref.finalize(storage, self.free, storage._cdata, storage.nbytes())
         self.peak = max(self.peak, self.now)
         return out
 
     def free(self, storage, size):
-        self.known.discard(storage)
+        self.alive.discard(storage)
         self.now -= size
 
 
@@ -101,16 +102,16 @@ def profile_preset(
 ) -> list[Stage]:
     "The cost of each stage for one image, models with random weights; `ValueError` for an unknown preset, device or dtype, or sizes below 1."
     if name not in PRESETS:
-        raise ValueError(f"preset: got {name!r}, expected one of {', '.join(PRESETS)}")
+        raise DotsegError(f"preset: got {name!r}, expected one of {', '.join(PRESETS)}")
     if size < 1 or k < 1:
-        raise ValueError(f"got an image of {size} pixels and {k} names, expected at least 1 of each")
+        raise DotsegError(f"got an image of {size} pixels and {k} names, expected at least 1 of each")
     device, number = choose_device(device, dtype)
     preset = PRESETS[name]
-    logit_source, attention_source = preset.join(**{part: made_of.untrained(device, number) for part, made_of in preset.parts.items()})
+    logit_source, attention_source = preset.join(**{part: made_of.random_init(device, number) for part, made_of in preset.parts.items()})
     assert isinstance(logit_source, ClipLogits)
     image, prompts = _noise(1, 3, size, size), logit_source.prompts
     text = prompts.encode("sky")
-    prompts.known.update({f"name {i}": text for i in range(k)})
+    prompts.cache.update({f"name {i}": text for i in range(k)})
     names = [f"name {i}" for i in range(k)]
     logits = logit_source(image, names)
     grid = (logits.shape[-2], logits.shape[-1])

@@ -25,23 +25,23 @@ from ..segmentation.segmenter import Segmenter
 class Protocol:
     "How an image is shown to the models, and what counts as background. Defaults: the whole image at once, as published."
 
-    side: int | None = None  # the whole image has about side x side pixels for the logits; None: what the preset says, 512 for the large ones
+    image_size: int | None = None  # the whole image has about image_size x image_size pixels for the logits; None: what the preset says, 512 for the large ones
     short: int | None = None  # the image is first resized to this shorter side
-    crop: int | None = None  # logits come from windows of this side, in pixels of the resized image
+    crop: int | None = None  # logits come from windows with sides of so many pixels of the resized image
     stride: int | None = None  # pixels from one window to the next, at most `crop`
-    threshold: float | None = None  # confidence under which a pixel is background, in [0, 1]; None: what the data set recommends
+    background_threshold: float | None = None  # confidence under which a pixel is background, in [0, 1]; None: what the data set recommends
     scale: float = 40.0  # logit scale of that confidence; 40 is the peers', whose thresholds go with it
 
     def __post_init__(self):
-        for name in ("side", "short", "crop", "stride"):
+        for name in ("image_size", "short", "crop", "stride"):
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name), low=1, whole=True)
         if (self.crop is None) != (self.stride is None) or (self.crop or 0) < (self.stride or 0):
             raise DotsegError(f"crop, stride: got {self.crop} and {self.stride}, expected both or neither, and a stride of at most the crop")
-        if self.side and (self.short or self.crop):
-            raise DotsegError(f"side: got {self.side} beside short {self.short} and crop {self.crop}; with these the models see the pixels as they are, so leave it out")
-        if self.threshold is not None:
-            check_number("threshold", self.threshold, 0, 1)
+        if self.image_size and (self.short or self.crop):
+            raise DotsegError(f"image_size: got {self.image_size} beside short {self.short} and crop {self.crop}; with these the models see the pixels as they are, so leave it out")
+        if self.background_threshold is not None:
+            check_number("background_threshold", self.background_threshold, 0, 1)
         check_number("scale", self.scale, low=0, above=True)
 
 # %% ../../nbs/evaluation/05_protocol.ipynb #8784aeae
@@ -87,8 +87,8 @@ class ProtocolLogits:
         batch_size: int = 8,  # windows that are encoded together
     ):
         "`DotsegError` if the protocol asks for an image size that the source does not have."
-        if protocol.side and not hasattr(source, "side"):
-            raise DotsegError(f"side: got {protocol.side}, but {type(source).__name__} has no `side` to set; leave it out")
+        if protocol.image_size and not hasattr(source, "image_size"):
+            raise DotsegError(f"image_size: got {protocol.image_size}, but {type(source).__name__} has no `image_size` to set; leave it out")
         self.source, self.protocol, self.batch_size = source, protocol, batch_size
 
     @torch.no_grad()
@@ -104,8 +104,8 @@ class ProtocolLogits:
             images = F.interpolate(images, resized, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
         H, W = images.shape[-2:]
         height, width = min(protocol.crop or H, H), min(protocol.crop or W, W)
-        if hasattr(source, "side") and (protocol.side or protocol.short or protocol.crop):
-            source.side = protocol.side or math.sqrt(height * width)
+        if hasattr(source, "image_size") and (protocol.image_size or protocol.short or protocol.crop):
+            source.image_size = protocol.image_size or math.sqrt(height * width)
         corners = [(y, x) for y in window_starts(H, height, protocol.stride or H) for x in window_starts(W, width, protocol.stride or W)]
         windows = torch.cat([images[..., y : y + height, x : x + width] for y, x in corners])
         parts = torch.cat([source(some, classes) for some in windows.split(self.batch_size)])
@@ -121,7 +121,7 @@ def by_protocol(
     batch_size: int = 8,  # windows that are encoded together
 ) -> Segmenter:
     "The segmenter as a protocol has it: its logits see images as the protocol shows them, and what no class is sure of is background."
-    changed = protocol.side or protocol.short or protocol.crop
+    changed = protocol.image_size or protocol.short or protocol.crop
     logits = ProtocolLogits(segmenter.logit_source, protocol, batch_size) if changed else segmenter.logit_source
     return _ByProtocol(logits, segmenter, protocol)
 
@@ -130,7 +130,7 @@ class _ByProtocol(Segmenter):  # a segmenter whose results record the protocol
     def __init__(self, logits, segmenter, protocol):
         super().__init__(logits, segmenter.attention_source, segmenter.config, segmenter.models)
         self.protocol = protocol
-        self.background = (protocol.threshold, protocol.scale) if protocol.threshold else None
+        self.background = (protocol.background_threshold, protocol.scale) if protocol.background_threshold else None
 
     def settings(self, classes):
         return super().settings(classes) | {"protocol": asdict(self.protocol)}

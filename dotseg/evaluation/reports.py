@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from ..method.errors import DotsegError
 from .metrics import boundary_iou, class_accuracy, iou, pixel_accuracy
 from ..method.checks import check_shapes
 
@@ -72,7 +73,7 @@ def plot_classes(
 
     rows = sorted((row for row in report["classes"] if row["pixels"]), key=lambda row: row["iou"])
     if not rows or n < 1:
-        raise ValueError(f"report: {len(rows)} classes occur, and n is {n}; expected at least one of each")
+        raise DotsegError(f"report: {len(rows)} classes occur, and n is {n}; expected at least one of each")
     picked = rows if len(rows) <= 2 * n else [*rows[:n], None, *rows[-n:]]
     fig, ax = plt.subplots(figsize=(4.5, 0.6 + 0.18 * len(picked)), layout="constrained")
     plt.close(fig)

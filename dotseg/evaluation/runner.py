@@ -25,8 +25,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from ..method.errors import DotsegError
 from .datasets import Dataset
-from ..segmentation.images import ImageError, write_whole
+from ..segmentation.images import ImageError, atomic_write
 from .metrics import boundary_matrix, confusion_matrix, mean_iou
 from .reports import class_report, plot_classes, report_csv
 from .protocol import Protocol, by_protocol
@@ -87,19 +88,19 @@ def begin_run(
         return f"folder: {folder} holds a run with other settings ({'; '.join(changed[:4])}); give another folder, or begin it afresh" if changed else None
     for counts in folder.glob("counts-*.txt"):
         counts.unlink()
-    write_whole(path, lambda file: file.write(json.dumps(run, indent=1).encode()))
+    atomic_write(path, lambda file: file.write(json.dumps(run, indent=1).encode()))
     return None
 
 # %% ../../nbs/evaluation/06_runner.ipynb #94c2e009
 @contextmanager
 def processes(
-    patience: timedelta = timedelta(minutes=30),  # all must have joined within it
+    timeout: timedelta = timedelta(minutes=30),  # all must have joined within it
 ) -> Iterator[tuple[int, int]]:  # the number of this process, and how many there are
     "Join those that torchrun has started; alone without it."
     if dist.is_initialized() or not {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= set(os.environ):
         yield (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         return
-    store, rank, ranks = next(dist.rendezvous("env://", timeout=patience))
+    store, rank, ranks = next(dist.rendezvous("env://", timeout=timeout))
     dist.init_process_group("gloo", store=dist.PrefixStore("evaluate", store), rank=rank, world_size=ranks, timeout=timedelta(days=7))
     try:
         yield dist.get_rank(), dist.get_world_size()
@@ -140,7 +141,7 @@ def local_device(
     if device or "LOCAL_RANK" not in os.environ or not torch.cuda.is_available():
         return device
     if (number := int(os.environ["LOCAL_RANK"])) >= torch.cuda.device_count():
-        raise ValueError(f"device: process {number} has no GPU, there are {torch.cuda.device_count()}; start no more processes than that")
+        raise DotsegError(f"device: process {number} has no GPU, there are {torch.cuda.device_count()}; start no more processes than that")
     return f"cuda:{number}"
 
 # %% ../../nbs/evaluation/06_runner.ipynb #6063a61d
@@ -169,10 +170,10 @@ class Evaluation:
         content = {"dataset": self.dataset, "images": self.images, "excluded": self.excluded, "settings": self.settings, **self.report,
                    "matrix": self.matrix.tolist(), "boundary": self.boundary.tolist()}
         path = Path(folder, "result.json")
-        write_whole(path.with_suffix(".csv"), lambda file: file.write(report_csv(self.report).encode()))
+        atomic_write(path.with_suffix(".csv"), lambda file: file.write(report_csv(self.report).encode()))
         if self.report["summary"]["classes"]:
-            write_whole(path.with_suffix(".png"), lambda file: plot_classes(self.report).savefig(file, format="png", dpi=150))
-        write_whole(path, lambda file: file.write(json.dumps(content, indent=1, allow_nan=False).encode()))
+            atomic_write(path.with_suffix(".png"), lambda file: plot_classes(self.report).savefig(file, format="png", dpi=150))
+        atomic_write(path, lambda file: file.write(json.dumps(content, indent=1, allow_nan=False).encode()))
         return path
 
 
@@ -257,22 +258,22 @@ def evaluate(
     `ValueError` if the folder holds a run with other settings, if no image can be read, and for a threshold on a set without a background.
     """
     spec, folder = dataset.spec, Path(folder)
-    if protocol.threshold is not None and spec.threshold is None:
-        raise ValueError(f"threshold: got {protocol.threshold}, but {spec.name} has no background; leave it out")
-    protocol = replace(protocol, threshold=spec.threshold if protocol.threshold is None else protocol.threshold)
+    if protocol.background_threshold is not None and spec.background_threshold is None:
+        raise DotsegError(f"background_threshold: got {protocol.background_threshold}, but {spec.name} has no background; leave it out")
+    protocol = replace(protocol, background_threshold=spec.background_threshold if protocol.background_threshold is None else protocol.background_threshold)
     segmenter = by_protocol(segmenter, protocol, batch_size)
     settings = segmenter.settings(spec.prompts)
-    run = {"dataset": spec.name, "images": spec.images, "masks": spec.masks, "values": {str(v): int(c) for v, c in spec.values.items()}, **settings}
+    run = {"dataset": spec.name, "images": spec.images, "masks": spec.masks, "label_map": {str(v): int(c) for v, c in spec.label_map.items()}, **settings}
     with processes() as (rank, ranks):
         for complaint in gather(None if rank else begin_run(folder, run, fresh)):
             if complaint:
-                raise ValueError(complaint)
+                raise DotsegError(complaint)
         folder.mkdir(parents=True, exist_ok=True)  # where folders are not shared
         counts, left_out, device = _count_all(segmenter, dataset[rank::ranks], folder, rank, folder / "masks" if save_masks else None, batch_size)
         excluded = {name: why for some in gather(left_out) for name, why in some.items()}
         matrix, boundary, images = _split(sum_counts(counts, device), len(spec.classes))
         if not images:
-            raise ValueError(f"dataset: of {len(dataset)} images of {spec.name} none could be read{', such as ' + next(iter(excluded.values())) if excluded else ''}")
+            raise DotsegError(f"dataset: of {len(dataset)} images of {spec.name} none could be read{', such as ' + next(iter(excluded.values())) if excluded else ''}")
         result = Evaluation(spec.name, spec.names, matrix, boundary, images, dict(sorted(excluded.items())), settings)
         if rank == 0:
             result.save(folder)

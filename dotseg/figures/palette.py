@@ -8,6 +8,8 @@ __all__ = ['FIRST', 'class_colours']
 # %% ../../nbs/figures/01_palette.ipynb #6fd22fd3
 import numpy as np
 
+from ..method.errors import DotsegError
+
 # %% ../../nbs/figures/01_palette.ipynb #848b3728
 # twenty of colorcet's glasbey_bw, chosen and ordered for every kind of colour vision (see the notebook)
 FIRST = np.array([list(bytes.fromhex(colour)) for colour in """
@@ -20,7 +22,7 @@ def class_colours(
 ) -> np.ndarray:  # (k, 3) uint8, row c is the colour of class c; the first 20 are colour-blind safe, 256 differ
     "One colour per class, always the same for the same index; after 256 classes the list starts again."
     if not isinstance(k, (int, np.integer)) or k < 1:
-        raise ValueError(f"k: expected a whole number of classes, at least 1, got {k!r}")
+        raise DotsegError(f"k: expected a whole number of classes, at least 1, got {k!r}")
     if k <= len(FIRST):
         return FIRST[:k].copy()
     import colorcet  # reads all its lists, in about half a second

@@ -9,6 +9,7 @@ __all__ = ['PANEL', 'FONT', 'show_maps', 'overlay', 'show_labels']
 import numpy as np
 import torch
 
+from ..method.errors import DotsegError
 from .palette import class_colours
 
 # %% ../../nbs/figures/02_plots.ipynb #17af95ef
@@ -26,13 +27,13 @@ def _array(x):  # any tensor, array, list or PIL image -> numpy, half precision 
 def _picture(image):  # PIL, (H, W, 3) or (3, H, W), bytes or [0, 1] -> (H, W, 3) uint8
     x = _array(image)
     if x.ndim != 3 or 3 not in (x.shape[0], x.shape[-1]):
-        raise ValueError(f"image: expected (H, W, 3) or (3, H, W), got {x.shape}; convert it to RGB first")
+        raise DotsegError(f"image: expected (H, W, 3) or (3, H, W), got {x.shape}; convert it to RGB first")
     if x.shape[-1] != 3 or (x.shape[0] == 3 and isinstance(image, torch.Tensor)):
         x = x.transpose(1, 2, 0)
     if x.dtype == np.uint8:
         return x
     if not (x.min() >= 0 and x.max() <= 1):  # written so that NaN fails too
-        raise ValueError(f"image: expected bytes, or numbers in [0, 1], got {x.dtype} from {x.min()} to {x.max()}")
+        raise DotsegError(f"image: expected bytes, or numbers in [0, 1], got {x.dtype} from {x.min()} to {x.max()}")
     return (x * 255).round().astype(np.uint8)
 
 # %% ../../nbs/figures/02_plots.ipynb #2817549a
@@ -53,7 +54,7 @@ def _panels(count, ncols, shape):  # a figure with `count` empty panels of about
 def _cell(x):  # (h, w) -> the same with what is not finite masked; an image -> (H, W, 3) uint8
     x = _array(x)
     if x.ndim not in (2, 3):
-        raise ValueError(f"maps: expected maps (h, w) or images (H, W, 3), got {x.shape}; to_grid unfolds (k, n)")
+        raise DotsegError(f"maps: expected maps (h, w) or images (H, W, 3), got {x.shape}; to_grid unfolds (k, n)")
     return np.ma.masked_invalid(x) if x.ndim == 2 else _picture(x)
 
 
@@ -71,7 +72,7 @@ def show_maps(
     cells = [_cell(m) for m in ([maps] if getattr(maps, "ndim", 0) == 2 else maps)]
     titles = list(titles) if titles is not None else [""] * len(cells)
     if not cells or len(titles) != len(cells):
-        raise ValueError(f"titles: expected one per map, and at least one map, got {len(titles)} for {len(cells)} maps")
+        raise DotsegError(f"titles: expected one per map, and at least one map, got {len(titles)} for {len(cells)} maps")
     if image is not None:
         cells, titles = [_picture(image), *cells], ["", *titles]
     numbers = np.ma.concatenate([[0.0][:0], *(c.ravel() for c in cells if c.ndim == 2)])
@@ -97,17 +98,17 @@ def overlay(
     image, labels = _picture(image), _array(labels)
     colours = class_colours(k) if colours is None else _array(colours)
     if labels.ndim != 2 or labels.dtype.kind not in "iu" or 0 in labels.shape:
-        raise ValueError(f"labels: expected whole numbers (H, W), got {labels.dtype} {labels.shape}; take the arg max")
+        raise DotsegError(f"labels: expected whole numbers (H, W), got {labels.dtype} {labels.shape}; take the arg max")
     if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha: expected a number from 0 to 1, got {alpha}")
+        raise DotsegError(f"alpha: expected a number from 0 to 1, got {alpha}")
     if colours.shape != (k, 3):
-        raise ValueError(f"colours: expected ({k}, 3), one row per class, got {colours.shape}")
+        raise DotsegError(f"colours: expected ({k}, 3), one row per class, got {colours.shape}")
     labels = labels.astype(np.int64)
     for axis, size in enumerate(image.shape[:2]):
         labels = labels.take(np.arange(size) * labels.shape[axis] // size, axis)
     empty = (labels < 0) | ((labels == 255) & (k <= 255))
     if labels[~empty].max(initial=0) >= k:
-        raise ValueError(f"labels: expected numbers below k={k} (or 255, no class), got {labels[~empty].max()}")
+        raise DotsegError(f"labels: expected numbers below k={k} (or 255, no class), got {labels[~empty].max()}")
     mixed = (1 - alpha) * image + alpha * colours[np.where(empty, 0, labels)]
     return np.where(empty[..., None], image, mixed.round().astype(np.uint8))
 

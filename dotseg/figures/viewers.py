@@ -8,6 +8,7 @@ __all__ = ['PAGE', 'CARD', 'SCRUB', 'VIEWER', 'scrub', 'attention_viewer']
 # %% ../../nbs/figures/03_viewers.ipynb #d3dcd117
 import numpy as np
 
+from ..method.errors import DotsegError
 from .plots import _array, _picture
 
 # %% ../../nbs/figures/03_viewers.ipynb #f16ed470
@@ -17,7 +18,7 @@ PAGE = 300_000  # characters that one interactive picture may take in a notebook
 class _Live:  # HTML for a browser, a sentence for everything else
     def __init__(self, html, text, cure):
         if len(html) > PAGE:
-            raise ValueError(f"the picture takes {len(html)} characters, expected at most {PAGE}; {cure}")
+            raise DotsegError(f"the picture takes {len(html)} characters, expected at most {PAGE}; {cure}")
         self.html, self.text = html, text
 
     def _repr_html_(self):
@@ -87,9 +88,9 @@ def scrub(
 
     titles, images = [str(title) for title in titles], [_frame(frame) for frame in frames]
     if not images or len(titles) != len(images):
-        raise ValueError(f"titles: expected one per frame, and at least one frame, got {len(titles)} for {len(images)} frames")
+        raise DotsegError(f"titles: expected one per frame, and at least one frame, got {len(titles)} for {len(images)} frames")
     if len(sizes := {image.size for image in images}) > 1:
-        raise ValueError(f"frames: expected one size, got {sorted(sizes)}; draw all with the same figsize")
+        raise DotsegError(f"frames: expected one size, got {sorted(sizes)}; draw all with the same figsize")
     uris = [_uri(image) for image in images]
     page = _fill(
         SCRUB, card=CARD, width=images[0].width + 20, last=uris[-1], end=len(uris) - 1, label=html.escape(label), title=html.escape(titles[-1]),
@@ -142,11 +143,11 @@ def attention_viewer(
     (h, w), a, picture = size, _array(attention), Image.fromarray(_picture(image))
     r, c = start or (h // 2, w // 2)
     if min(h, w) < 1 or a.shape != (h * w, h * w):
-        raise ValueError(f"attention: expected {(h * w, h * w)} for a grid of {h} x {w} patches, got {a.shape}")
+        raise DotsegError(f"attention: expected {(h * w, h * w)} for a grid of {h} x {w} patches, got {a.shape}")
     if not (np.isfinite(a).all() and a.min() >= 0):
-        raise ValueError("attention: expected finite numbers >= 0, got others; a row is a distribution")
+        raise DotsegError("attention: expected finite numbers >= 0, got others; a row is a distribution")
     if not (0 <= r < h and 0 <= c < w):
-        raise ValueError(f"start: expected a patch of the {h} x {w} grid, got {start}; rows and columns count from 0")
+        raise DotsegError(f"start: expected a patch of the {h} x {w} grid, got {start}; rows and columns count from 0")
     level = np.sqrt(a / np.maximum(a.max(1, keepdims=True), 1e-30)) * 63
     tiles = level.round().astype(np.uint8).reshape(h, w, h, w).transpose(0, 2, 1, 3).reshape(h * h, w * w)
     sprite = Image.fromarray(tiles)

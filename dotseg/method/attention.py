@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from .errors import DotsegError
 from .checks import as_float, check_shapes
 
 # %% ../../nbs/method/04_attention.ipynb #50b0f075
@@ -66,7 +67,7 @@ def resize_attention(
     """
     attention = _check_attention(attention, from_grid, "attention", "from_grid")
     if len(to_grid) != 2 or min(to_grid) < 1:
-        raise ValueError(f"to_grid: got {tuple(to_grid)}, expected (h, w), both at least 1")
+        raise DotsegError(f"to_grid: got {tuple(to_grid)}, expected (h, w), both at least 1")
     if tuple(from_grid) == tuple(to_grid):
         return attention
     along_y, along_x = (_axis_weights(*sizes).to(attention) for sizes in zip(from_grid, to_grid))
@@ -89,10 +90,10 @@ def merge_attention(
     """
     missing = [name for name in weights if name not in blocks]
     if missing:
-        raise ValueError(f"weights: no block {', '.join(map(repr, missing))}, expected some of {', '.join(map(repr, blocks))}")
+        raise DotsegError(f"weights: no block {', '.join(map(repr, missing))}, expected some of {', '.join(map(repr, blocks))}")
     total = math.fsum(weights.values())
     if not all(weight >= 0 for weight in weights.values()) or not 0 < total < math.inf:
-        raise ValueError(f"weights: got {dict(weights)}, expected numbers >= 0, at least one of them > 0")
+        raise DotsegError(f"weights: got {dict(weights)}, expected numbers >= 0, at least one of them > 0")
     used = {name: blocks[name] for name, weight in weights.items() if weight > 0}
     check_shapes(**{name: (x, f"... n{i} n{i}") for i, (name, (x, _)) in enumerate(used.items())})  # batch axes broadcast
     merged = torch.zeros(())

@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor
 
+from .errors import DotsegError
 from .checks import as_float, check_shapes, to_tokens
 
 # %% ../../nbs/method/03_logits.ipynb #96f3b241
@@ -18,12 +19,12 @@ def _check_logits(logits, scale=1.0):
     "Widened logits; `ValueError` for a wrong shape, no class or patch, NaN, +inf or a scale that is no positive number."
     size = check_shapes(logits=(logits, "... k h w"))
     if 0 in size.values():
-        raise ValueError(f"logits: got shape {tuple(logits.shape)}, expected at least one class and one patch")
+        raise DotsegError(f"logits: got shape {tuple(logits.shape)}, expected at least one class and one patch")
     logits = as_float(logits, "logits")
     if (logits == math.inf).any():
-        raise ValueError("logits: got +inf, expected finite values or -inf (a patch that is out); check the step that made it")
+        raise DotsegError("logits: got +inf, expected finite values or -inf (a patch that is out); check the step that made it")
     if not 0 < scale < math.inf:
-        raise ValueError(f"scale: got {scale}, expected a positive number; CLIP's own is 100")
+        raise DotsegError(f"scale: got {scale}, expected a positive number; CLIP's own is 100")
     return logits
 
 
@@ -59,7 +60,7 @@ def suppress_non_maxima(
     """
     logits = _check_logits(logits, scale)
     if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold: got {threshold}, expected a probability in [0, 1]; the source takes 0.9")
+        raise DotsegError(f"threshold: got {threshold}, expected a probability in [0, 1]; the paper takes 0.9")
     return logits.masked_fill(_softmax(logits, scale, -3) < threshold, -math.inf)
 
 # %% ../../nbs/method/03_logits.ipynb #885f27c9

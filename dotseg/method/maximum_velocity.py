@@ -9,6 +9,7 @@ __all__ = ['maximum_velocity']
 import torch
 from torch import Tensor
 
+from .errors import DotsegError
 from .checks import as_float, check_shapes
 from .proportional_fitting import fit_factors
 
@@ -33,11 +34,11 @@ def maximum_velocity(
     check_shapes(f=(f, "... k n"), attention=(attention, "... n n"))
     f = as_float(f, "f", low=0)
     if 0 in f.shape[-2:]:
-        raise ValueError(f"f: got shape {tuple(f.shape)}, expected at least one class and one patch")
+        raise DotsegError(f"f: got shape {tuple(f.shape)}, expected at least one class and one patch")
     if not tau >= 0:
-        raise ValueError(f"tau: got {tau}, expected a number >= 0; the source takes 0.3")
+        raise DotsegError(f"tau: got {tau}, expected a number >= 0; the paper takes 0.3")
     if max_steps < 1:
-        raise ValueError(f"max_steps: got {max_steps}, expected at least 1")
+        raise DotsegError(f"max_steps: got {max_steps}, expected at least 1")
     rows, links, columns = fit_factors(attention, ipf_iters)  # T = rows * links * columns
     dtype = torch.promote_types(f.dtype, links.dtype)
     x, rows, links, columns = _relative(f, -1).to(dtype), rows.mT.to(dtype), links.to(dtype), columns.to(dtype)

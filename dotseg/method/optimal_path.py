@@ -9,6 +9,7 @@ __all__ = ['kl_discrepancy', 'optimal_path']
 import torch
 from torch import Tensor
 
+from .errors import DotsegError
 from .checks import as_float, check_shapes
 from .sinkhorn import sinkhorn
 
@@ -20,7 +21,7 @@ def _check_maps(f: Tensor) -> Tensor:
     mass = f.sum(-1)
     wrong = ((mass - 1).abs() > 0.01) & (mass > 0)
     if wrong.any():
-        raise ValueError(f"f: a row sums to {mass[wrong][0]:g}, expected 1, or 0 for a class without support; divide it by its sum")
+        raise DotsegError(f"f: a row sums to {mass[wrong][0]:g}, expected 1, or 0 for a class without support; divide it by its sum")
     return f
 
 
@@ -52,7 +53,7 @@ def optimal_path(
     f, attention = _check_maps(f), as_float(attention, "attention", low=0)
     n = check_shapes(f=(f, "... k n"), attention=(attention, "... n n"))["n"]  # batch axes are those before k and before n n
     if reading not in ("potential", "cost"):
-        raise ValueError(f'reading: got {reading!r}, expected "potential" or "cost"')
+        raise DotsegError(f'reading: got {reading!r}, expected "potential" or "cost"')
     most = attention.amax(-1, keepdim=True).clamp_min(torch.finfo(attention.dtype).tiny)
     cost = torch.addcdiv(most.new_ones(()), attention, most, value=-1)  # 1 - attention / most in one pass
     f = f.expand(*torch.broadcast_shapes(f.shape[:-2], attention.shape[:-2]), -1, -1)

@@ -9,6 +9,7 @@ __all__ = ['fit_factors', 'doubly_stochastic']
 import torch
 from torch import Tensor
 
+from .errors import DotsegError
 from .checks import as_float, check_shapes
 
 # %% ../../nbs/method/02_proportional_fitting.ipynb #82ff2555
@@ -28,7 +29,7 @@ def fit_factors(
     attention = as_float(attention, "attention", low=0)
     check_shapes(attention=(attention, "... n n"))
     if n_iters < 0:
-        raise ValueError(f"n_iters: got {n_iters}, expected 0 or more")
+        raise DotsegError(f"n_iters: got {n_iters}, expected 0 or more")
     largest = attention.amax(-1, keepdim=True).clamp_min(torch.finfo(attention.dtype).tiny)
     x = (attention / largest).clamp_min_(1e-12)
     rows, columns = _fit(x, n_iters)

@@ -137,7 +137,7 @@ def refine(
     H, W = check_shapes(image=(image, "3 H W")).values()
     image = as_float(image, "image", low=0, high=1)
     if H * W == 0:
-        raise ValueError(f"image: got shape {tuple(image.shape)}, expected at least one pixel")
+        raise DotsegError(f"image: got shape {tuple(image.shape)}, expected at least one pixel")
     maps, kept = discrepancy(logits, attention, config)
     scores = upsample(maps, image, config)
     return Scores(scores, kept, kept[scores.argmax(0)])

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .errors import DotsegError
 from .checks import as_float, check_shapes
 
 # %% ../../nbs/method/07_upsampling.ipynb #55c62c29
@@ -71,14 +72,14 @@ def _check(maps, image, sigma_s2, sigma_r2, radius):
     sizes = check_shapes(maps=(maps, "... k h w"), image=(image, "... 3 H W"))
     for axis, size in sizes.items():
         if size < 1:
-            raise ValueError(f"{'maps' if axis in 'khw' else 'image'}: {axis} is 0, expected at least 1")
+            raise DotsegError(f"{'maps' if axis in 'khw' else 'image'}: {axis} is 0, expected at least 1")
     if maps.device != image.device:
-        raise ValueError(f"image: on {image.device}, expected {maps.device}, where maps is; move one with .to(...)")
+        raise DotsegError(f"image: on {image.device}, expected {maps.device}, where maps is; move one with .to(...)")
     for name, value in (("sigma_s2", sigma_s2), ("sigma_r2", sigma_r2)):
         if not value >= 1e-6:
-            raise ValueError(f"{name}: got {value}, expected a number of at least 1e-6")
+            raise DotsegError(f"{name}: got {value}, expected a number of at least 1e-6")
     if not isinstance(radius, int) or radius < 0:
-        raise ValueError(f"radius: got {radius!r}, expected a whole number of cells, 0 or more")
+        raise DotsegError(f"radius: got {radius!r}, expected a whole number of cells, 0 or more")
 
 # %% ../../nbs/method/07_upsampling.ipynb #ab8bb9aa
 BLOCK = 2**14  # pixels that are done at a time

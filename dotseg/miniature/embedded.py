@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import dotseg
+from ..method.errors import DotsegError
 from ..models.clip import ClipLogits
 from ..models.diffusion import DiffusionAttention
 from .picturebook import CLASSES
@@ -36,8 +37,8 @@ class MiniatureTokenizer:
         from open_clip.tokenizer import SimpleTokenizer
 
         self.stock = SimpleTokenizer(context_length=CONTEXT)
-        known = [template(name) for template in OPENAI_IMAGENET_TEMPLATES for name in CLASSES] + list(EXTRA_WORDS)
-        self.ids = sorted({0, *self.stock.encode(" ".join(sorted(set(" ".join(known).split()))))})  # each word once
+        prompts = [template(name) for template in OPENAI_IMAGENET_TEMPLATES for name in CLASSES] + list(EXTRA_WORDS)
+        self.ids = sorted({0, *self.stock.encode(" ".join(sorted(set(" ".join(prompts).split()))))})  # each word once
         self.ids += [self.stock.sot_token_id, self.stock.eot_token_id]  # the end token stays the largest: CLIP finds it by arg max
         self.new = {old: new for new, old in enumerate(self.ids)}
 
@@ -48,7 +49,7 @@ class MiniatureTokenizer:
         for row, text in zip(rows, texts):
             pieces = self.stock.encode(text)
             if unknown := [i for i in pieces if i not in self.new]:
-                raise ValueError(
+                raise DotsegError(
                     f"prompt {text!r}: the miniature does not know {self.stock.decode(unknown).split()}; "
                     f"it knows the classes {', '.join(CLASSES)}")
             pieces = [self.stock.sot_token_id, *pieces[:length - 2], self.stock.eot_token_id]
@@ -134,4 +135,4 @@ def load_miniature(
     vae.register_to_config(scaling_factor=json.loads((WEIGHTS / "card.json").read_text())["scaling_factor"])
     with torch.no_grad():
         prompt = text_tokens(clip, tokenize([""]).to(device))
-    return ClipLogits(clip, tokenize, attention="origin"), DiffusionAttention(unet, vae, prompt, side=128)
+    return ClipLogits(clip, tokenize, attention="origin"), DiffusionAttention(unet, vae, prompt, image_size=128)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..method.errors import DotsegError
+
 # %% ../../nbs/miniature/01_picturebook.ipynb #966fbcdf
 STUFF = ("sky", "water", "grass", "sand", "snow", "brick", "wood", "gravel")
 THINGS = ("ball", "star", "tree", "house", "boat", "fish", "mushroom", "flower", "car", "kite")
@@ -391,7 +393,7 @@ def draw_scene(
     "Draw one page of the picture book. `ValueError` for a seed or a size that is not a whole number or too small."
     for name, value, least in (("seed", seed, 0), ("size", size, 16)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-            raise ValueError(f"{name}: got {value!r}, expected a whole number, at least {least}")
+            raise DotsegError(f"{name}: got {value!r}, expected a whole number, at least {least}")
     rng = np.random.Generator(np.random.PCG64(int(seed)))
     canvas, labels = np.zeros((size, size, 3)), np.zeros((size, size), np.uint8)
     for stuff, where in lay_out(rng, size):
@@ -412,9 +414,9 @@ class PictureBook:
     ):
         "`ValueError` for an unknown split or a number of pages that it does not have."
         if split not in SPLITS:
-            raise ValueError(f"split: got {split!r}, expected one of {', '.join(SPLITS)}")
+            raise DotsegError(f"split: got {split!r}, expected one of {', '.join(SPLITS)}")
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 1 <= n <= len(SPLITS[split]):
-            raise ValueError(f"n: got {n!r}, expected a whole number of pages, 1 to {len(SPLITS[split]):,}")
+            raise DotsegError(f"n: got {n!r}, expected a whole number of pages, 1 to {len(SPLITS[split]):,}")
         self.seeds = SPLITS[split][:n]
 
     def __len__(self) -> int:

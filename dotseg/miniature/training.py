@@ -178,15 +178,15 @@ def train_clip(folder, steps, batch=48, teacher=None):
     model = build_clip().to(DEVICE)
     model.sharpness = nn.Parameter(torch.tensor([math.log(10.0), math.log(10.0)], device=DEVICE))  # of presence, of patches
     model.offset = nn.Parameter(torch.tensor(-4.0, device=DEVICE))
-    told = None
+    posteriors_of_teacher = None
     if teacher:
         model.load_state_dict(torch.load(folder / "clip.pt", map_location=DEVICE, weights_only=True)["model"])
-        told = np.load(folder / f"posteriors-{teacher}.npy", mmap_mode="r")
+        posteriors_of_teacher = np.load(folder / f"posteriors-{teacher}.npy", mmap_mode="r")
     prompts = torch.stack([tokenize([template(c) for c in CLASSES]) for template in OPENAI_IMAGENET_TEMPLATES]).to(DEVICE)
 
     def loss(step, generator):
         model.train()
-        images, mentions, captions, index, mirrored = pages.batch(batch, generator, len(told) if teacher else None)
+        images, mentions, captions, index, mirrored = pages.batch(batch, generator, len(posteriors_of_teacher) if teacher else None)
         images = images * (0.8 + 0.4 * torch.rand(batch, 1, 1, 1, generator=generator).to(DEVICE))
         which = torch.randint(len(prompts), (2,), generator=generator)
         with mixed():
@@ -198,7 +198,7 @@ def train_clip(folder, steps, batch=48, teacher=None):
         pooled = ((12 * similarity).softmax(1) * similarity).sum(1)
         found = F.binary_cross_entropy_with_logits(presence * pooled + model.offset, mentions.float())
         if teacher:
-            target, ramp = torch.tensor(told[index.numpy()]).float(), 1.0
+            target, ramp = torch.tensor(posteriors_of_teacher[index.numpy()]).float(), 1.0
             target[mirrored] = mirror_patches(target[mirrored])
             target = target.to(DEVICE)
         else:  # fair shares at first; half-way through, the nouns have found their places and may keep to them

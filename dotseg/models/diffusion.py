@@ -18,8 +18,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..method.errors import DotsegError
 from ..method.attention import merge_attention
-from .checkpoints import Checkpoint, CheckpointError, check_complete, reading
+from .checkpoints import Checkpoint, CheckpointError, check_complete, checkpoint_errors
 from .sources import StopForward, resize_images
 from ..method.checks import check_shapes
 
@@ -29,7 +30,7 @@ def find_blocks(
 ) -> dict[str, tuple[nn.Module, list[nn.Module]]]:  # name -> (block, its self-attention layers), in running order
     "The blocks of a UNet that have self-attention, named down0, down1, ..., mid, up0, up1, ... by counting those alone."
     if not all(hasattr(unet, part) for part in ("down_blocks", "mid_block", "up_blocks")):
-        raise ValueError(f"unet: got {type(unet).__name__}, expected diffusers' UNet2DConditionModel")
+        raise DotsegError(f"unet: got {type(unet).__name__}, expected diffusers' UNet2DConditionModel")
     found = {}
     for part, blocks in (("down", unet.down_blocks), ("mid", [unet.mid_block]), ("up", unet.up_blocks)):
         number = 0
@@ -61,7 +62,7 @@ class RecordingProcessor:
         chunk: int = 1024,  # rows of probabilities of one image, over all heads, that are in memory at a time
     ):
         self.stock, self.chunk = {layer: layer.processor for layer in layers}, chunk
-        self.heard = 0  # layers that have run
+        self.layers_run = 0
         self.total: Tensor | None = None  # (b, n, n) float32 or wider, rows sum to 1, once all layers have run
 
     def __call__(self, attn, hidden_states, *args, **kwargs):
@@ -74,7 +75,7 @@ class RecordingProcessor:
         for i in range(0, n, rows):
             share = (q[:, :, i : i + rows] @ k.mT).softmax(-1).mean(1)
             self.total[:, i : i + rows].add_(share, alpha=1 / len(self.stock))
-        self.heard += 1
+        self.layers_run += 1
         return self.stock[attn](attn, hidden_states, *args, **kwargs)
 
 # %% ../../nbs/models/05_diffusion.ipynb #ce88f8e3
@@ -106,19 +107,19 @@ def recording(
 
 # %% ../../nbs/models/05_diffusion.ipynb #83a7f871
 def _check_parts(unet, vae, prompt, pooled):
-    "`ValueError` for parts that do not fit each other, and for a UNet that is told something unknown here."
+    "`ValueError` for parts that do not fit each other, and for a UNet with conditions that are not supported."
     config = unet.config
     extra = [config.get(key) for key in ("addition_embed_type", "class_embed_type", "num_class_embeds", "encoder_hid_dim_type")]
     if extra not in ([None] * 4, ["text_time", None, None, None]):
-        raise ValueError(f"unet: it is conditioned on {[x for x in extra if x is not None]}, expected a UNet of Stable Diffusion 1, 2 or XL, "
+        raise DotsegError(f"unet: it is conditioned on {[x for x in extra if x is not None]}, expected a UNet of Stable Diffusion 1, 2 or XL, "
                          "conditioned on the time and a prompt")
     if config.in_channels != vae.config.latent_channels:
-        raise ValueError(f"unet: it takes {config.in_channels} channels, but the autoencoder gives {vae.config.latent_channels}; "
+        raise DotsegError(f"unet: it takes {config.in_channels} channels, but the autoencoder gives {vae.config.latent_channels}; "
                          "take both from one model, and none that was made for inpainting")
     width = config.cross_attention_dim
     check_shapes(prompt=(prompt, f"1 t {width if isinstance(width, int) else 'd'}"))
     if extra[0] is None and pooled is not None or extra[0] is not None and pooled is None:
-        raise ValueError(f"pooled: got {type(pooled).__name__}, expected the pooled embedding of the empty prompt for an XL UNet, and None for any other")
+        raise DotsegError(f"pooled: got {type(pooled).__name__}, expected the pooled embedding of the empty prompt for an XL UNet, and None for any other")
     if pooled is not None:
         check_shapes(pooled=(pooled, f"1 {config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim}"))
 
@@ -138,7 +139,7 @@ class DiffusionAttention:
         prompt: Tensor,  # (1, t, d) embedding of the empty prompt
         weights: Mapping[str, float] | None = None,  # block name -> weight; {"up0": 0.5, "up1": 0.5} by default
         timestep: int = 0,  # of the denoising step, from 0 to `steps` - 1; no noise is added
-        side: int = 512,  # images are resized to about side x side pixels
+        image_size: int = 512,  # images are resized to about image_size x image_size pixels
         pooled: Tensor | None = None,  # (1, p) pooled embedding of the empty prompt, for an XL UNet alone
         steps: int = 1000,  # with which the model was trained
         chunk: int = 1024,  # rows of probabilities in memory at a time, as `RecordingProcessor`
@@ -147,9 +148,9 @@ class DiffusionAttention:
         self.choose(self.weights, "weights")
         _check_parts(unet, vae, prompt, pooled)
         if not 0 <= timestep < steps or int(timestep) != timestep:
-            raise ValueError(f"timestep: got {timestep}, expected an integer from 0 to {steps - 1}")
+            raise DotsegError(f"timestep: got {timestep}, expected an integer from 0 to {steps - 1}")
         self.unet, self.vae, self.prompt, self.pooled = unet.eval(), vae.eval(), prompt, pooled
-        self.timestep, self.side, self.chunk = int(timestep), side, chunk
+        self.timestep, self.image_size, self.chunk = int(timestep), image_size, chunk
         self.shrink = 2 ** (len(vae.config.block_out_channels) - 1)  # pixels of the image to one of the latent, along a side
         self.multiple = self.shrink * 2 ** (len(unet.config.block_out_channels) - 1)
 
@@ -161,7 +162,7 @@ class DiffusionAttention:
         "`ValueError` for no name, or one that is none of this UNet's."
         wanted = list(names)
         if not wanted or any(name not in self.blocks for name in wanted):
-            raise ValueError(f"{argument}: got {wanted}, expected some of the blocks of this UNet: {', '.join(self.blocks) or 'it has none with attention'}")
+            raise DotsegError(f"{argument}: got {wanted}, expected some of the blocks of this UNet: {', '.join(self.blocks) or 'it has none with attention'}")
         return {name: layers for name, (_, layers) in self.blocks.items() if name in wanted}
 
     @torch.no_grad()
@@ -173,11 +174,11 @@ class DiffusionAttention:
 
         Errors as `resize_images`, and a `ValueError` for an autoencoder that overflows in half precision.
         """
-        images = resize_images(images, self.side, self.multiple)
+        images = resize_images(images, self.image_size, self.multiple)
         coded = self.vae.encode((images * 2 - 1).to(next(self.vae.parameters())))
         latents = (coded.latents if hasattr(coded, "latents") else coded.latent_dist.mean) * self.vae.config.scaling_factor
         if not latents.isfinite().all():
-            raise ValueError(f"vae: its latent is not finite in {latents.dtype}; use it in torch.float32 or torch.bfloat16")
+            raise DotsegError(f"vae: its latent is not finite in {latents.dtype}; use it in torch.float32 or torch.bfloat16")
         return latents
 
     @torch.no_grad()
@@ -187,14 +188,14 @@ class DiffusionAttention:
         names: Iterable[str] | None = None,  # blocks to tap; those with a weight by default
     ) -> dict[str, tuple[Tensor, tuple[int, int]]]:  # name -> ((b, n, n) rows sum to 1, grid (h, w))
         "The attention of each block at its own resolution, the mean over its layers and heads; errors as `choose`."
-        tapped, told = self.choose(self.weights if names is None else names), None
+        tapped, conditions = self.choose(self.weights if names is None else names), None
         (b, _, h, w), latents = latents.shape, latents.to(next(self.unet.parameters()))
         if self.pooled is not None:  # the size of the image as it was, where it was cropped, and its size now
             size = torch.tensor([[h, w, 0, 0, h, w]], device=latents.device) * self.shrink
-            told = {"text_embeds": self.pooled.to(latents).expand(b, -1), "time_ids": size.float().expand(b, -1)}
+            conditions = {"text_embeds": self.pooled.to(latents).expand(b, -1), "time_ids": size.float().expand(b, -1)}
         with recording(list(tapped.values()), list(tapped.values())[-1][-1], self.chunk) as recorders:
-            self.unet(latents, self.timestep, encoder_hidden_states=self.prompt.to(latents).expand(b, -1, -1), added_cond_kwargs=told)
-        if any(recorder.heard < len(recorder.stock) for recorder in recorders):
+            self.unet(latents, self.timestep, encoder_hidden_states=self.prompt.to(latents).expand(b, -1, -1), added_cond_kwargs=conditions)
+        if any(recorder.layers_run < len(recorder.stock) for recorder in recorders):
             raise RuntimeError(f"unet: not all attention of {', '.join(tapped)} has run; were layers exchanged after DiffusionAttention was made?")
         found = {}
         for name, recorder in zip(tapped, recorders):
@@ -230,7 +231,7 @@ TAESD = Checkpoint("TAESD", ("madebyollin/taesd",), ("config.json", "diffusion_p
 
 # %% ../../nbs/models/05_diffusion.ipynb #86635d7f
 def _stored(folder):
-    "How the weights in a folder are stored, as `from_pretrained` wants to be told; `FileNotFoundError` if they are not there."
+    "How the weights in a folder are stored, as arguments of `from_pretrained`; `FileNotFoundError` if they are not there."
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     shape = re.compile(r"(?:diffusion_pytorch_|pytorch_)?model(?:\.(fp16))?(?:-\d+-of-\d+)?\.(safetensors|bin)")
     found = [(match[2] != "safetensors", match[1] or "", match[0]) for match in map(shape.fullmatch, names) if match]
@@ -244,7 +245,7 @@ def _stored(folder):
 
 def _read_part(model, kind, folder, **options):
     "One network of a class of diffusers or transformers, whole, ready for inference; `CheckpointError` says what is wrong with it."
-    with reading(model, folder):
+    with checkpoint_errors(model, folder):
         network, report = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **_stored(folder), **options)
     check_complete(model, folder, report)
     return network.eval().requires_grad_(False)
@@ -254,7 +255,7 @@ def _empty_prompt(model, folder):
     "(1, t, d) float32, what the text encoder in a folder makes of the empty prompt."
     from transformers import CLIPTextModel, CLIPTokenizer
 
-    with reading(model, folder / "tokenizer"):
+    with checkpoint_errors(model, folder / "tokenizer"):
         missing = [name for name in ("vocab.json", "merges.txt") if not (folder / "tokenizer" / name).exists()]
         if missing and not (folder / "tokenizer" / "tokenizer.json").exists():
             raise FileNotFoundError(f"no {' and no '.join(missing)}")
@@ -270,7 +271,7 @@ def load_diffusion(
     vae: str | os.PathLike = "full",  # or the folder of an AutoencoderTiny for it, such as TAESD
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,  # of the networks
-    **options,  # of `DiffusionAttention`: weights, timestep, side, chunk
+    **options,  # of `DiffusionAttention`: weights, timestep, image_size, chunk
 ) -> DiffusionAttention:
     """Stable Diffusion from files on this machine; nothing is downloaded and no code that comes with them is run.
 
@@ -284,7 +285,7 @@ def load_diffusion(
         raise CheckpointError(f"{model}: {path}: it is a file; give the folder, as diffusers lays it out, with unet, vae, text_encoder, tokenizer and scheduler in it")
     if (path / "text_encoder_2").exists():
         raise CheckpointError(f"{model}: {path}: it is of Stable Diffusion XL, which has two text encoders, and they are not read; read its parts with diffusers and give them to DiffusionAttention")
-    with reading(model, path / "scheduler"):
+    with checkpoint_errors(model, path / "scheduler"):
         steps = json.loads((path / "scheduler" / "scheduler_config.json").read_text("utf-8"))["num_train_timesteps"]
     prompt = _empty_prompt(model, path)
     unet = _read_part(model, UNet2DConditionModel, path / "unet", torch_dtype=dtype)

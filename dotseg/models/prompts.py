@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..method.errors import DotsegError
 from ..method.checks import check_shapes
 
 # %% ../../nbs/models/03_prompts.ipynb #c05867bf
@@ -23,15 +24,15 @@ def check_classes(
     "`ValueError` unless there is a class, all are text, and no name or synonym is empty or occurs twice."
     if isinstance(classes, str) or not hasattr(classes, "__iter__"):
         hint = f", such as {[c.strip() for c in classes.split(',')]}" if isinstance(classes, str) else ""
-        raise ValueError(f"classes: got {classes!r}, expected a list of names{hint}")
+        raise DotsegError(f"classes: got {classes!r}, expected a list of names{hint}")
     given = list(classes)
     groups = [[name.strip() for name in c.split("|")] if isinstance(c, str) else [""] for c in given]
     names = [name for group in groups for name in group]
     if not names or "" in names:
-        raise ValueError(f"classes: got {given}, expected at least one name, each of them text and none empty")
+        raise DotsegError(f"classes: got {given}, expected at least one name, each of them text and none empty")
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
-        raise ValueError(f"classes: {', '.join(twice)} given more than once; leave one of each")
+        raise DotsegError(f"classes: {', '.join(twice)} given more than once; leave one of each")
     return ["|".join(group) for group in groups]
 
 
@@ -50,15 +51,15 @@ class PromptEncoder:
         model: nn.Module,  # an open_clip model
         tokenize: Callable,  # its tokenizer: texts, context_length=None -> (b, context_length) token ids
         templates: Sequence[Callable[[str], str]] | None = None,  # name -> prompt; open_clip's 80 by default
-        room: int = 10_000,  # names that are remembered, a few kB each
+        cache_size: int = 10_000,  # names that are remembered, a few kB each
     ):
         from open_clip import OPENAI_IMAGENET_TEMPLATES
 
-        self.model, self.tokenize, self.room = model, tokenize, room
+        self.model, self.tokenize, self.cache_size = model, tokenize, cache_size
         self.templates = OPENAI_IMAGENET_TEMPLATES if templates is None else templates
         if not self.templates:
-            raise ValueError("templates: got none, expected at least one; leave it out for open_clip's 80")
-        self.known: dict[str, Tensor] = {}  # the last used stand last
+            raise DotsegError("templates: got none, expected at least one; leave it out for open_clip's 80")
+        self.cache: dict[str, Tensor] = {}  # the last used stand last
 
     def tokens(
         self,
@@ -67,13 +68,13 @@ class PromptEncoder:
         "`ValueError` if a prompt is longer than the model reads."
         prompts = [template(name) for template in self.templates]
         rows = self.tokenize(prompts)
-        if not rows[:, -1].any():  # each of them ends in 0, which fills up, so there was room
+        if not rows[:, -1].any():  # each of them ends in 0, which fills up, so there was cache_size
             return rows
         length = rows.shape[1]
         cut = (self.tokenize(prompts, context_length=length + 1)[:, :length] != rows).any(1)
         if cut.any():
             prompt = prompts[int(cut.int().argmax())]
-            raise ValueError(f"classes: the prompt {prompt!r} is longer than the {length} tokens that the model reads; use a shorter name")
+            raise DotsegError(f"classes: the prompt {prompt!r} is longer than the {length} tokens that the model reads; use a shorter name")
         return rows
 
     def encode(
@@ -88,8 +89,8 @@ class PromptEncoder:
             each = model.encode_text(rows)
         else:
             end = int(rows.argmax(1).max()) + 1  # the end mark has the largest id
-            lent = {"positional_embedding": model.positional_embedding[:end], "attn_mask": mask[:end, :end]}
-            out = torch.func.functional_call(model, lent, (None, rows[:, :end]))
+            shortened = {"positional_embedding": model.positional_embedding[:end], "attn_mask": mask[:end, :end]}
+            out = torch.func.functional_call(model, shortened, (None, rows[:, :end]))
             each = out["text_features"] if isinstance(out, dict) else out[1]
         return F.normalize(F.normalize(each.float(), dim=-1).mean(0), dim=0)
 
@@ -101,11 +102,11 @@ class PromptEncoder:
         "Errors as `check_classes`, and `ValueError` for a name that makes a prompt too long."
         names, device = "|".join(check_classes(classes)).split("|"), next(self.model.parameters()).device
         for name in names:
-            row = self.known.pop(name, None)
-            self.known[name] = self.encode(name) if row is None else row
-        texts = torch.stack([self.known[name].to(device) for name in names])
-        for name in list(self.known)[:-self.room]:
-            del self.known[name]
+            row = self.cache.pop(name, None)
+            self.cache[name] = self.encode(name) if row is None else row
+        texts = torch.stack([self.cache[name].to(device) for name in names])
+        for name in list(self.cache)[:-self.cache_size]:
+            del self.cache[name]
         return texts
 
 # %% ../../nbs/models/03_prompts.ipynb #15113151

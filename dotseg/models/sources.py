@@ -13,6 +13,7 @@ from typing import Protocol
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..method.errors import DotsegError
 from ..method.checks import as_float, check_shapes
 
 # %% ../../nbs/models/01_sources.ipynb #01213840
@@ -40,29 +41,29 @@ class AttentionSource(Protocol):
 # %% ../../nbs/models/01_sources.ipynb #91719e40
 def fit_grid(
     size: tuple[int, int],  # (H, W) of an image
-    side: int,  # the result has about side x side pixels
+    image_size: int,  # the result has about image_size x image_size pixels
     multiple: int,  # each side must be a multiple of this
     aspect: float = 4.0,  # a longer image is squeezed to this ratio
 ) -> tuple[int, int]:  # (H', W') to resize to
-    "The size nearest to the image's own shape that has about side x side pixels."
-    if not side >= 1:
-        raise ValueError(f"side: got {side}, expected a number of pixels, at least 1")
+    "The size nearest to the image's own shape that has about image_size x image_size pixels."
+    if not image_size >= 1:
+        raise DotsegError(f"image_size: got {image_size}, expected a number of pixels, at least 1")
     ratio = min(max(size[0] / size[1], 1 / aspect), aspect)
-    height, width = (max(1, round(s / multiple)) * multiple for s in (side * math.sqrt(ratio), side / math.sqrt(ratio)))
+    height, width = (max(1, round(s / multiple)) * multiple for s in (image_size * math.sqrt(ratio), image_size / math.sqrt(ratio)))
     return height, width
 
 # %% ../../nbs/models/01_sources.ipynb #c47b15cf
 def resize_images(
     images: Tensor,  # (b, 3, H, W) in [0, 1]
-    side: int,  # the result has about side x side pixels
+    image_size: int,  # the result has about image_size x image_size pixels
     multiple: int,  # each side of it is a multiple of this
 ) -> Tensor:  # (b, 3, H', W') in [0, 1], H' and W' from `fit_grid`
     "Bicubic with antialiasing; `ValueError` for a wrong shape, an empty batch, NaN, or values out of [0, 1]."
     for axis, length in check_shapes(images=(images, "b 3 H W")).items():
         if length < 1:
-            raise ValueError(f"images: {axis} is 0, expected at least 1; got shape {tuple(images.shape)}")
+            raise DotsegError(f"images: {axis} is 0, expected at least 1; got shape {tuple(images.shape)}")
     images = as_float(images, "images", low=0, high=1)
-    size = fit_grid((images.shape[-2], images.shape[-1]), side, multiple)
+    size = fit_grid((images.shape[-2], images.shape[-1]), image_size, multiple)
     if images.shape[-2:] == size:
         return images
     return F.interpolate(images, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)

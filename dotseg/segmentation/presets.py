@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from ..method.errors import DotsegError
 from ..models.sources import AttentionSource
 from ..models.checkpoints import Checkpoint, find_checkpoint
 from ..models.clip import CLIP_B16, CLIP_L14, ClipAttention, ClipLogits, load_clip
@@ -32,7 +33,7 @@ class Part:
 
     checkpoint: Checkpoint | None  # where its files are; None if they are in this package
     load: Callable[[Any, str | torch.device, torch.dtype], Any]  # file or folder (None: in this package), device, dtype -> what `join` takes
-    untrained: Callable[[str | torch.device, torch.dtype], Any]  # the same with random weights
+    random_init: Callable[[str | torch.device, torch.dtype], Any]  # the same with random weights
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Preset:
         "Find the checkpoints of all parts, then load them; `CheckpointError` if one cannot be had or read."
         given = dict(given or {})
         if unknown := [name for name in given if name not in self.parts]:
-            raise ValueError(f"checkpoints: no part {', '.join(unknown)}, expected some of {', '.join(self.parts)}")
+            raise DotsegError(f"checkpoints: no part {', '.join(unknown)}, expected some of {', '.join(self.parts)}")
         found = {name: find_checkpoint(part.checkpoint, given.get(name), download) for name, part in self.parts.items() if part.checkpoint}
         loaded = {name: part.load(found[name].path if name in found else None, device, dtype) for name, part in self.parts.items()}
         return *self.join(**loaded), {name: found[name].name if name in found else _fingerprint() for name in self.parts}
@@ -87,14 +88,14 @@ def choose_device(
     try:
         kind = torch.zeros(1, device=device).device.type
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device: got {device!r}, which cannot be used here: {str(error).splitlines()[0]}") from None
+        raise DotsegError(f"device: got {device!r}, which cannot be used here: {str(error).splitlines()[0]}") from None
     wanted = str(dtype or ("float16" if kind == "cuda" else "float32")).removeprefix("torch.")
     if wanted not in ("float32", "float16", "bfloat16"):
-        raise ValueError(f"dtype: got {dtype!r}, expected float32, float16 or bfloat16")
+        raise DotsegError(f"dtype: got {dtype!r}, expected float32, float16 or bfloat16")
     return device, getattr(torch, wanted)
 
 # %% ../../nbs/segmentation/02_presets.ipynb #8439881d
-def _untrained_clip(name, device, dtype):
+def _random_clip(name, device, dtype):
     from open_clip import CLIP, get_model_config, get_tokenizer
 
     with torch.device(device):
@@ -102,7 +103,7 @@ def _untrained_clip(name, device, dtype):
     return model.requires_grad_(False).to(dtype), get_tokenizer(name)
 
 
-def _untrained_diffusion(device, dtype):
+def _random_diffusion(device, dtype):
     from diffusers import AutoencoderKL, UNet2DConditionModel
 
     with torch.device(device):
@@ -110,7 +111,7 @@ def _untrained_diffusion(device, dtype):
     return DiffusionAttention(unet, vae, torch.zeros(1, 77, unet.config.cross_attention_dim))
 
 
-def _untrained_dino(device, dtype):
+def _random_dino(device, dtype):
     from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel
 
     model = Dinov2WithRegistersModel(Dinov2WithRegistersConfig(image_size=518))
@@ -118,16 +119,16 @@ def _untrained_dino(device, dtype):
 
 
 def _clip(checkpoint, name):
-    return Part(checkpoint, lambda path, device, dtype: load_clip(path, name, device, dtype), partial(_untrained_clip, name))
+    return Part(checkpoint, lambda path, device, dtype: load_clip(path, name, device, dtype), partial(_random_clip, name))
 
 
-def _published(clip):  # CLIP's logits as the source makes them; leaving out the residual is the field's practice
-    return ClipLogits(*clip, attention="kk_mean", residual=False, side=512)
+def _published(clip):  # CLIP's logits as the paper makes them; leaving out the residual is the field's practice
+    return ClipLogits(*clip, attention="kk_mean", residual=False, image_size=512)
 
 
 CLIP_B, CLIP_L = _clip(CLIP_B16, "ViT-B-16-quickgelu"), _clip(CLIP_L14, "ViT-L-14-quickgelu")
-DIFFUSION = Part(SD2, lambda path, device, dtype: load_diffusion(path, device=device, dtype=dtype), _untrained_diffusion)
-DINO = Part(DINOV2_B14_REG, lambda path, device, dtype: load_dino(path, device=device, dtype=dtype), _untrained_dino)
+DIFFUSION = Part(SD2, lambda path, device, dtype: load_diffusion(path, device=device, dtype=dtype), _random_diffusion)
+DINO = Part(DINOV2_B14_REG, lambda path, device, dtype: load_dino(path, device=device, dtype=dtype), _random_dino)
 EMBEDDED = Part(None, lambda path, device, dtype: load_miniature(device, dtype), load_miniature)
 
 PRESETS = {
@@ -138,7 +139,7 @@ PRESETS = {
     "clip-l14-sd2": Preset(
         "CLIP ViT-L/14 with Stable Diffusion 2, as published", {"clip": CLIP_L, "diffusion": DIFFUSION}, lambda clip, diffusion: (_published(clip), diffusion)),
     "clip-b16": Preset(
-        "CLIP ViT-B/16 with its own attention: one model for both", {"clip": CLIP_B}, lambda clip: (_published(clip), ClipAttention(clip[0], "kk", side=512))),
+        "CLIP ViT-B/16 with its own attention: one model for both", {"clip": CLIP_B}, lambda clip: (_published(clip), ClipAttention(clip[0], "kk", image_size=512))),
     "picturebook": Preset(
         "the embedded miniature CLIP and diffusion model, for pages of the picture book; nothing to download", {"miniature": EMBEDDED}, lambda miniature: miniature,
         DiscrepancyConfig(OptimalPath(eps=0.05, reading="cost"), confidence_threshold=0.5, scale=15.0)),

@@ -20,9 +20,10 @@ from PIL import Image
 from torch import Tensor
 
 from .. import __version__
+from ..method.errors import DotsegError
 from ..models.sources import AttentionSource
 from ..models.sources import LogitSource
-from .images import ImageError, label_picture, load_image, write_whole
+from .images import ImageError, label_picture, load_image, atomic_write
 from ..figures.plots import overlay, show_labels
 from .presets import PRESETS, choose_device
 from ..models.prompts import check_classes, class_names
@@ -80,10 +81,10 @@ class Segmentation:
         text = json.dumps(report, indent=1, allow_nan=False) + "\n"
         mask.parent.mkdir(parents=True, exist_ok=True)
         mask.with_suffix(".json").unlink(missing_ok=True)
-        write_whole(mask, lambda file: label_picture(self.labels, len(self.classes)).save(file, "PNG"))
+        atomic_write(mask, lambda file: label_picture(self.labels, len(self.classes)).save(file, "PNG"))
         if with_overlay:
-            write_whole(mask.with_suffix(".overlay.png"), lambda file: self.overlay().save(file, "PNG"))
-        write_whole(mask.with_suffix(".json"), lambda file: file.write(text.encode()))
+            atomic_write(mask.with_suffix(".overlay.png"), lambda file: self.overlay().save(file, "PNG"))
+        atomic_write(mask.with_suffix(".json"), lambda file: file.write(text.encode()))
         return mask
 
 # %% ../../nbs/segmentation/04_segmenter.ipynb #ff7578e1
@@ -105,7 +106,7 @@ class Segmenter:
         cls,
         name: str = "picturebook",  # one of `PRESETS`
         device: str | torch.device | None = None,  # where the models run; a GPU with CUDA if there is one, else the CPU
-        dtype: str | torch.dtype | None = None,  # what they run in: float16 on CUDA, as the source does, else float32
+        dtype: str | torch.dtype | None = None,  # what they run in: float16 on CUDA, as the paper does, else float32
         checkpoints: Mapping[str, str | os.PathLike] | None = None,  # part of the preset -> its file, folder or hub id
         download: bool = True,  # False: only what is on this disk
         mode: Measure | str | None = None,  # how the discrepancy is measured: a measure, such as OptimalPath(eps=0.05), or the name of one; the preset's own by default
@@ -116,10 +117,10 @@ class Segmenter:
         `ValueError` for an unknown name, device, dtype or field, before any model is loaded; `CheckpointError` if a model cannot be had or read.
         """
         if name not in PRESETS:
-            raise ValueError(f"preset: got {name!r}, expected one of {', '.join(PRESETS)}")
-        known = [f.name for f in fields(DiscrepancyConfig)]
-        if unknown := [c for c in changes if c not in known]:
-            raise ValueError(f"{', '.join(unknown)}: no such setting; expected some of {', '.join(known)}")
+            raise DotsegError(f"preset: got {name!r}, expected one of {', '.join(PRESETS)}")
+        settings = [f.name for f in fields(DiscrepancyConfig)]
+        if unknown := [c for c in changes if c not in settings]:
+            raise DotsegError(f"{', '.join(unknown)}: no such setting; expected some of {', '.join(settings)}")
         config = PRESETS[name].settings(mode, **changes)
         device, number = choose_device(device, dtype)
         logit_source, attention_source, made_of = PRESETS[name].build(device, number, checkpoints, download)
@@ -179,13 +180,13 @@ class Segmenter:
         images: Iterable,  # of whatever `load_image` takes; a generator is read as it is needed
         classes: Sequence[str],  # k names
         batch_size: int = 8,  # images of one size that stand together are encoded together, large ones one by one, and fewer if a GPU has no memory for so many
-        on_error: Callable[[object, ImageError], None] | None = None,  # told of an image that cannot be read; else it is raised
+        on_error: Callable[[object, ImageError], None] | None = None,  # called for an image that cannot be read; without it the error is raised
     ) -> Iterator[Segmentation]:  # in the order of the images
         "Segment many images, holding no more than a batch of them; errors as `__call__`, those of the arguments at once."
         if isinstance(images, (str, os.PathLike, Image.Image)):
-            raise ValueError("images: got one image, expected a list or generator of them; call the segmenter itself for one")
+            raise DotsegError("images: got one image, expected a list or generator of them; call the segmenter itself for one")
         if not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size: got {batch_size!r}, expected a whole number, at least 1")
+            raise DotsegError(f"batch_size: got {batch_size!r}, expected a whole number, at least 1")
         return self._stream(images, check_classes(classes), batch_size, on_error)
 
     def _stream(self, images, classes, batch_size, on_error):
