@@ -4,7 +4,9 @@ from .method.attention import attention_probs as attention_probs, merge_attentio
 from .method.errors import DotsegError as DotsegError
 from .method.logits import normalise as normalise, reject_early as reject_early, suppress_non_maxima as suppress_non_maxima
 from .method.maximum_velocity import maximum_velocity as maximum_velocity
-from .method.measures import Fused as Fused, KLDivergence as KLDivergence, MaximumVelocity as MaximumVelocity, Measure as Measure, OneStep as OneStep, OptimalPath as OptimalPath, RawLogits as RawLogits
+from .method.measures import (
+    Alone as Alone, Fused as Fused, KernelVote as KernelVote, KLDivergence as KLDivergence, MaximumVelocity as MaximumVelocity, Measure as Measure, OptimalPath as OptimalPath,
+    RawLogits as RawLogits)
 from .method.optimal_path import kl_discrepancy as kl_discrepancy, optimal_path as optimal_path
 from .method.proportional_fitting import doubly_stochastic as doubly_stochastic
 from .method.refine import DiscrepancyConfig as DiscrepancyConfig, Scores as Scores, discrepancy as discrepancy, refine as refine

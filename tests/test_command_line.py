@@ -22,7 +22,6 @@ from dotseg.miniature.picturebook import CLASSES, draw_scene
 from dotseg.segmentation.presets import PRESETS, Preset
 from dotseg.method.measures import MEASURES
 from dotseg.method.refine import DiscrepancyConfig
-from dotseg.segmentation.segmenter import Segmenter
 
 SCRIPT = Path(sys.executable).parent / ("dotseg.exe" if os.name == "nt" else "dotseg")
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}

@@ -33,7 +33,7 @@ def by_loop(f, attention, tau, cap):
                 if not steps[c, j] and (abs(y[j] - x[j]) <= tau or step == cap):
                     steps[c, j], levels[c, j] = step, y[j]
             x = y
-    return steps + 0.999 * levels / levels.max()
+    return steps + 0.999 * levels / levels.max(1, keepdim=True).values.clamp_min(1e-300)
 
 
 @pytest.mark.parametrize("tau, cap", [(0.3, 100), (0.1, 100), (0.013, 100), (0.0, 6), (2.0, 100)])
@@ -73,7 +73,7 @@ def test_the_wider_of_two_precisions_is_used():
 def test_a_large_tau_is_one_step_of_propagation():
     f, attention = problem(5, 10)
     step = f / f.amax(-1, keepdim=True) @ doubly_stochastic(attention)
-    assert_close(maximum_velocity(f, attention, tau=2), 1 + 0.999 * step / step.max())
+    assert_close(maximum_velocity(f, attention, tau=2), 1 + 0.999 * step / step.amax(-1, keepdim=True))
 
 
 def test_neither_scale_of_f_nor_order_of_classes_or_patches_matters():

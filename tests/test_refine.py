@@ -19,7 +19,7 @@ from dotseg.method.sinkhorn import sinkhorn
 from dotseg.method.upsampling import joint_bilateral_upsample
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
-NO_ATTENTION = ("kl", "logits")
+NO_ATTENTION = ("kl", "alone", "logits")
 
 
 def draw(k=5, h=4, w=6, H=21, W=33, seed=0, spread=0.1):
@@ -117,7 +117,7 @@ def test_adding_a_constant_to_all_logits_changes_nothing_but_raw_scores(mode):
     assert_close(shifted - (3 if mode == "logits" else 0), maps)
 
 
-@pytest.mark.parametrize("mode", ["velocity", "path", "one_step", "fused"])
+@pytest.mark.parametrize("mode", ["velocity", "path", "vote", "fused"])
 @pytest.mark.parametrize("factor", [1e-3, 7.0])
 def test_attention_may_have_any_scale(mode, factor):
     logits, attention, _ = draw()

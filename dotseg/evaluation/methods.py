@@ -19,7 +19,7 @@ from ..models.clip import ClipAttention, ClipLogits
 from ..method.checks import to_tokens
 from .metrics import bootstrap_difference, confusion_matrix, mean_iou
 from ..miniature.picturebook import CLASSES, STUFF, PictureBook, Scene
-from ..method.measures import Fused, OptimalPath
+from ..method.measures import Alone, Fused, KernelVote, KLDivergence, MaximumVelocity, OptimalPath, RawLogits
 from ..method.refine import refine
 from ..segmentation.segmenter import Segmenter
 
@@ -36,21 +36,22 @@ def oracle_attention(
 # %% ../../nbs/evaluation/07_methods.ipynb #1b5ec809
 # name -> (attention in CLIP's last block, None for the segmenter's own; changes of the configuration)
 WITHOUT_ATTENTION: dict[str, tuple[str | None, dict]] = {
-    "raw, as trained": ("origin", dict(mode="logits", jbu=False)),
-    "raw, k-k mean": ("kk_mean", dict(mode="logits", jbu=False)),
-    "raw, JBU": (None, dict(mode="logits")),
-    "KL": (None, dict(mode="kl", confidence_threshold=0.0, jbu=False)),
-    "KL, NMS": (None, dict(mode="kl", jbu=False)),
-    "KL, NMS, JBU": (None, dict(mode="kl")),
-    "f / max f, not spread": (None, dict(mode="one_step")),  # each patch attends to itself alone
+    "raw, as trained": ("origin", dict(mode=RawLogits(), jbu=False)),
+    "raw, k-k mean": ("kk_mean", dict(mode=RawLogits(), jbu=False)),
+    "raw, JBU": (None, dict(mode=RawLogits())),
+    "KL": (None, dict(mode=KLDivergence(), confidence_threshold=0.0, jbu=False)),
+    "KL, NMS": (None, dict(mode=KLDivergence(), jbu=False)),
+    "KL, NMS, JBU": (None, dict(mode=KLDivergence())),
+    "f / max f, no NMS": (None, dict(mode=Alone(), confidence_threshold=0.0)),
+    "f / max f": (None, dict(mode=Alone())),
 }
 # name -> changes of the configuration; all on the segmenter's own logits, with NMS and JBU
 WITH_ATTENTION: dict[str, dict] = {
-    "one step": dict(mode="one_step", scale_f=60.0),
+    "kernel vote": dict(mode=KernelVote()),
     "O.P., cost": dict(mode=OptimalPath(eps=0.05, reading="cost")),
     "O.P., potential": dict(mode=OptimalPath(eps=0.05)),
-    "M.V.": dict(mode="velocity", scale_f=60.0),
-    "O.P. + M.V.": dict(mode=Fused(OptimalPath(eps=0.05, reading="cost")), scale_f=60.0),
+    "M.V.": dict(mode=MaximumVelocity()),
+    "O.P. + M.V.": dict(mode=Fused(OptimalPath(eps=0.05, reading="cost"))),
 }
 BASELINE = ("raw, JBU", "-")  # what every other row is compared with
 
@@ -74,8 +75,7 @@ def measure_methods(
         logits = {kind: f(image[None], CLASSES)[0] for kind, f in sources.items()}
         h, w = logits[None].shape[-2:]
         joined = {name: f(image[None], (h, w))[0] for name, f in attentions.items()} | {"oracle": oracle_attention(truth, (h, w))}
-        itself = torch.eye(h * w)
-        runs = {(method, "-"): (logits[kind], itself, changes) for method, (kind, changes) in WITHOUT_ATTENTION.items()}
+        runs: dict = {(method, "-"): (logits[kind], None, changes) for method, (kind, changes) in WITHOUT_ATTENTION.items()}
         runs |= {(m, a): (logits[None], joined[a], changes) for m, changes in WITH_ATTENTION.items() for a in joined}
         for key, (s, attention, changes) in runs.items():
             found = refine(s, attention, image, replace(segmenter.config, **changes))

@@ -25,7 +25,7 @@ def maximum_velocity(
     tau: float = 0.3,  # a patch has settled when a step changes it by no more; 1 is the surest patch of its class
     ipf_iters: int = 15,  # iterations that make the attention doubly stochastic
     max_steps: int = 100,  # patches that have not settled by then count as if they had
-) -> Tensor:  # (..., k, n) scores: whole part l, the step at which the patch settled; fraction, the level it had reached
+) -> Tensor:  # (..., k, n) scores: whole part l, the step at which the patch settled; fraction, its level there as a share of its class's highest
     """How long each patch of each class takes to settle in a Markov chain along attention; higher is more discrepant.
 
     A class without support (a row of zeros) never moves and scores 1 everywhere, the least there is.
@@ -50,4 +50,4 @@ def maximum_velocity(
         settled = settled | ((x - before).abs() <= tau)
         if settled.all():
             break
-    return steps + 0.999 * _relative(level, (-2, -1))
+    return steps + 0.999 * _relative(level, -1)
