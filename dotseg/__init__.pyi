@@ -1,11 +1,12 @@
 # The public names of the package, for `__init__.py`, type checkers and editors.
 from .app.explorer import Explorer as Explorer
 from .method.attention import attention_probs as attention_probs, merge_attention as merge_attention, resize_attention as resize_attention
+from .method.contrast_vote import contrast_vote as contrast_vote
 from .method.errors import DotsegError as DotsegError
 from .method.logits import normalise as normalise, reject_early as reject_early, suppress_non_maxima as suppress_non_maxima
 from .method.maximum_velocity import maximum_velocity as maximum_velocity
 from .method.measures import (
-    Alone as Alone, Fused as Fused, KernelVote as KernelVote, KLDivergence as KLDivergence, MaximumVelocity as MaximumVelocity, Measure as Measure, OptimalPath as OptimalPath,
+    Alone as Alone, ContrastVote as ContrastVote, Fused as Fused, KernelVote as KernelVote, KLDivergence as KLDivergence, MaximumVelocity as MaximumVelocity, Measure as Measure, OptimalPath as OptimalPath,
     RawLogits as RawLogits)
 from .method.optimal_path import kl_discrepancy as kl_discrepancy, optimal_path as optimal_path
 from .method.proportional_fitting import doubly_stochastic as doubly_stochastic

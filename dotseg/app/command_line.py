@@ -157,7 +157,7 @@ def _add_models(command, preset=PRESET, checkpoints=True, mode=True):  # options
     if checkpoints:
         command.add_argument("--checkpoint", action="append", metavar="PART=PATH", help="a file, folder or hub id for a part of the preset; may be repeated")
     if mode:
-        command.add_argument("--mode", help="velocity, path, fused, kl, vote, alone or logits (default: the preset's)")
+        command.add_argument("--mode", help="velocity, path, fused, contrast, kl, vote, alone or logits (default: the preset's)")
     command.add_argument("--device", help="where the models run (default: cuda if there is one, else cpu)")
     command.add_argument("--dtype", help="float32, float16 or bfloat16 (default: float16 on cuda, else float32)")
     command.set_defaults(**{"preset": preset, "checkpoint": None, "mode": None})

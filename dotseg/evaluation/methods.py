@@ -19,7 +19,7 @@ from ..models.clip import ClipAttention, ClipLogits
 from ..method.checks import to_tokens
 from .metrics import bootstrap_difference, confusion_matrix, mean_iou
 from ..miniature.picturebook import CLASSES, STUFF, PictureBook, Scene
-from ..method.measures import Alone, Fused, KernelVote, KLDivergence, MaximumVelocity, OptimalPath, RawLogits
+from ..method.measures import Alone, ContrastVote, Fused, KernelVote, KLDivergence, MaximumVelocity, OptimalPath, RawLogits
 from ..method.refine import refine
 from ..segmentation.segmenter import Segmenter
 
@@ -51,6 +51,7 @@ WITH_ATTENTION: dict[str, dict] = {
     "O.P., cost": dict(mode=OptimalPath(eps=0.05, reading="cost")),
     "O.P., potential": dict(mode=OptimalPath(eps=0.05)),
     "M.V.": dict(mode=MaximumVelocity()),
+    "contrast vote": dict(mode=ContrastVote()),
     "O.P. + M.V.": dict(mode=Fused(OptimalPath(eps=0.05, reading="cost"))),
 }
 BASELINE = ("raw, JBU", "-")  # what every other row is compared with

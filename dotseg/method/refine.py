@@ -86,21 +86,23 @@ def discrepancy(
 ) -> tuple[Tensor, Tensor]:  # maps (k', h, w), higher where the class belongs; kept (k',) indices into the k classes
     """Select classes and patches, and measure how much each patch speaks for each class (Algorithm 1, lines 2 to 6).
 
-    `RawLogits` keeps every class with a finite logit and returns the logits, -inf raised to the smallest finite value.
+    `RawLogits` and `ContrastVote` keep every class with a finite logit; -inf is raised to the smallest finite value.
     `DotsegError` for NaN, +inf, no class, logits that are -inf throughout, and attention that is negative or missing; `ValueError` for shapes that do not fit.
     """
     _, h, w = check_shapes(logits=(logits, "k h w")).values()
     logits = as_float(logits, "logits")
-    selected, kept = _select(logits, config)
-    if isinstance(config.mode, RawLogits):
+    x, kept = _select(logits, config)  # refuses logits that are -inf throughout, for every measure
+    if config.mode.selects:
+        x = normalise(x, config.scale if config.scale_f is None else config.scale_f)
+    else:
         kept = (logits > -math.inf).flatten(1).any(1).nonzero().squeeze(1)
-        return logits[kept].clamp_min(logits[logits > -math.inf].min()), kept
-    f = normalise(selected, config.scale if config.scale_f is None else config.scale_f)
+        x = logits[kept].clamp_min(logits[logits > -math.inf].min())
+        x = x if isinstance(config.mode, RawLogits) else config.scale * x
     if config.mode.uses_attention:
         attention = _check_attention(attention, h * w, config.mode.name)
-        f = f.to(torch.promote_types(f.dtype, attention.dtype))
-        attention = attention.to(f.dtype)
-    return to_grid(config.mode(f, attention), (h, w)), kept  # type: ignore[arg-type]
+        x = x.to(torch.promote_types(x.dtype, attention.dtype))
+        attention = attention.to(x.dtype)
+    return to_grid(config.mode(x, attention), (h, w)), kept  # type: ignore[arg-type]
 
 # %% ../../nbs/method/10_refine.ipynb #2ee55380
 @dataclass(frozen=True, eq=False)

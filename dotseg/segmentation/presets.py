@@ -44,6 +44,7 @@ class Preset:
     parts: Mapping[str, Part]
     join: Callable[..., tuple[LogitSource, AttentionSource]]  # the loaded parts, by name -> the two sources
     config: DiscrepancyConfig = DiscrepancyConfig()
+    measures: tuple[Measure, ...] = ()  # others whose settings were chosen for these models
 
     @property
     def gigabytes(self) -> float:
@@ -56,7 +57,9 @@ class Preset:
         **changes,  # other fields of `DiscrepancyConfig`
     ) -> DiscrepancyConfig:
         "The preset's configuration with changes; `DotsegError` for a bad value."
-        return replace(self.config if mode is None else self.config.with_mode(mode), **changes)
+        chosen = {measure.name: measure for measure in (*self.measures, self.config.mode)}
+        mode = self.config.mode if mode is None else chosen.get(mode, mode) if isinstance(mode, str) else mode
+        return replace(self.config.with_mode(mode), **changes)
 
     def build(
         self,
