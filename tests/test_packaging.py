@@ -1,0 +1,112 @@
+"What pyproject.toml and settings.ini both say agrees, and what is built carries all of it."
+import email
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+import dotseg
+
+ROOT = Path(dotseg.__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+SETTINGS = ConfigParser(delimiters=["="])
+SETTINGS.read(ROOT / "settings.ini", encoding="utf-8")
+SETTINGS = SETTINGS["DEFAULT"]
+STATUS = {"1": "1 - Planning", "2": "2 - Pre-Alpha", "3": "3 - Alpha", "4": "4 - Beta", "5": "5 - Production/Stable", "6": "6 - Mature", "7": "7 - Inactive"}
+EXTRAS = [key.removesuffix("_requirements") for key in SETTINGS if key.endswith("_requirements")]
+
+
+def test_pyproject_says_what_settings_say():
+    assert PROJECT["name"] == SETTINGS["lib_name"]
+    assert PROJECT["description"] == SETTINGS["description"]
+    assert PROJECT["requires-python"] == f">={SETTINGS['min_python']}"
+    assert (PROJECT["license"], SETTINGS["license"]) == ("Apache-2.0", "apache2")  # as SPDX and as nbdev write it
+    assert PROJECT["authors"] == [{"name": SETTINGS["author"], "email": SETTINGS["author_email"]}]
+    assert PROJECT["keywords"] == SETTINGS["keywords"].split()
+    expected = {f"Development Status :: {STATUS[SETTINGS['status']]}", f"Intended Audience :: {SETTINGS['audience']}",
+                f"Natural Language :: {SETTINGS['language']}", f"Programming Language :: Python :: {SETTINGS['min_python']}"}
+    assert expected <= set(PROJECT["classifiers"])
+    assert PROJECT["urls"]["Homepage"] == SETTINGS["git_url"]
+    assert PROJECT["urls"]["Documentation"] == SETTINGS["doc_host"] + SETTINGS["doc_baseurl"]
+    assert PROJECT["urls"]["Changelog"] == f"{SETTINGS['git_url']}/blob/{SETTINGS['branch']}/CHANGELOG.md"
+    assert PROJECT["urls"]["Issues"] == f"{SETTINGS['git_url']}/issues"
+
+
+def test_the_citation_names_this_version_licence_and_paper():
+    citation = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert re.search(r"^version: (.*)$", citation, re.M)[1] == SETTINGS["version"] == dotseg.__version__
+    assert re.search(r"^license: (.*)$", citation, re.M)[1] == PROJECT["license"]
+    assert PROJECT["urls"]["Paper"] == f"https://arxiv.org/abs/{re.search(r'value: arXiv:(.*)', citation)[1]}"
+
+
+def test_the_pythons_that_are_claimed_are_those_that_are_tested():
+    workflow = (ROOT / ".github/workflows/test.yml").read_text("utf-8")
+    tested = re.findall(r'"([\d.]+)"', re.search(r"matrix: \{python: (.*)\}", workflow)[1])
+    assert tested == [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if re.search(r"Python :: \d\.\d+$", line)]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    "A source distribution, the wheel made from that, and what was said meanwhile; from a copy, so that nothing is left in the checkout."
+    copy = tmp_path_factory.mktemp("checkout")
+    for name in ("pyproject.toml", "settings.ini", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, copy)
+    shutil.copytree(ROOT / "dotseg", copy / "dotseg", ignore=shutil.ignore_patterns("__pycache__"))
+    done = subprocess.run([sys.executable, "-m", "build", "--no-isolation"], cwd=copy, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (source,), (wheel,) = (copy / "dist").glob("*.tar.gz"), (copy / "dist").glob("*.whl")
+    return tarfile.open(source).getnames(), zipfile.ZipFile(wheel), done.stdout + done.stderr
+
+
+def of_wheel(built, name):
+    (path,) = (path for path in built[1].namelist() if path.endswith(f".dist-info/{name}"))
+    return built[1].read(path).decode()
+
+
+def test_the_metadata_of_the_wheel(built):
+    metadata = email.message_from_string(of_wheel(built, "METADATA"))
+    assert (metadata["Name"], metadata["Version"]) == (SETTINGS["lib_name"], SETTINGS["version"])
+    assert metadata["Summary"] == SETTINGS["description"]
+    assert metadata["License-Expression"] == "Apache-2.0" and metadata["License-File"] == "LICENSE"
+    assert metadata.get_all("Classifier") == PROJECT["classifiers"]
+    assert dict(line.split(", ") for line in metadata.get_all("Project-URL")) == PROJECT["urls"]
+    assert metadata["Description-Content-Type"] == "text/markdown" and metadata.get_payload().startswith("# dotseg")
+
+
+def test_the_requirements_of_the_wheel_are_those_of_settings(built):
+    metadata = email.message_from_string(of_wheel(built, "METADATA"))
+    assert sorted(metadata.get_all("Provides-Extra")) == sorted(EXTRAS)
+    stated = [Requirement(text) for text in SETTINGS["requirements"].split()]
+    for extra in EXTRAS:
+        stated += [Requirement(f'{text}; extra == "{extra}"') for text in SETTINGS[f"{extra}_requirements"].split()]
+    assert {Requirement(text) for text in metadata.get_all("Requires-Dist")} == set(stated)
+
+
+def test_the_commands_of_the_wheel(built):
+    entries = ConfigParser(delimiters=["="])
+    entries.read_string(of_wheel(built, "entry_points.txt"))
+    assert dict(entries["console_scripts"]) == {"dotseg": "dotseg.app.command_line:main"}
+    assert dict(entries["nbdev"]) == {"dotseg": "dotseg._modidx:d"}
+
+
+def test_the_files_of_the_package_are_in_the_wheel_and_no_others(built):
+    files = {path for path in built[1].namelist() if ".dist-info/" not in path}
+    assert files == {path.relative_to(ROOT).as_posix() for path in (ROOT / "dotseg").rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    assert {"dotseg/py.typed", "dotseg/__init__.pyi", "dotseg/miniature/weights/clip.safetensors", "dotseg/evaluation/data/voc21.txt"} <= files
+
+
+def test_the_source_distribution_can_be_built_again(built):
+    names = {path.partition("/")[2] for path in built[0]}
+    assert {"pyproject.toml", "settings.ini", "setup.py", "README.md", "LICENSE", "CHANGELOG.md"} <= names
+
+
+def test_building_warns_of_nothing(built):
+    assert not re.search(r"^!!$|deprecat|_MissingDynamic", built[2], re.M | re.I)
