@@ -3,9 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb nbs/*/*.ipynb))
 
-.PHONY: demo test slow check lint export notebooks readme docs browser explore bench miniature lock clean
+.PHONY: demo test slow check lint export notebooks readme docs browser explore bench miniature lock lowest clean
 
-.venv/base: setup.py settings.ini constraints.txt
+.venv/base: pyproject.toml setup.py settings.ini constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
@@ -77,6 +77,9 @@ miniature: .venv/dev  ## train the embedded models from scratch; takes up where 
 lock: .venv/dev  ## write down the versions of everything installed, once they have been tested
 	$(BIN)/python -m pip install --quiet --upgrade --editable ".[dev,docs,browser,bench,ray]"
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+
+lowest:  ## the lowest versions that settings.ini admits: can they be installed together, and do the fast tests pass?
+	$(PYTHON) tools/lowest.py
 
 clean:
 	rm -rf .venv out build dist *.egg-info
