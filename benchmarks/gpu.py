@@ -43,7 +43,7 @@ def core(repeats, device, k, side, times):
 
 def pipeline(repeats, device, name, dtype, size, k, batch):
     preset = PRESETS[name]
-    sources = preset.join(**{part: made_of.untrained(device, dtype) for part, made_of in preset.parts.items()})
+    sources = preset.join(**{part: made_of.random_init(device, dtype) for part, made_of in preset.parts.items()})
     segmenter, classes = Segmenter(*sources, preset.config), [f"name {i}" for i in range(k)]
     if name == "picturebook":  # which knows its own words only
         from dotseg.miniature.picturebook import CLASSES

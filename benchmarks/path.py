@@ -12,7 +12,7 @@ def pot_on_supports(f, attention):  # class by class, each given only the rows o
     for row in f:
         inside = row > 0
         log = sinkhorn(even, row[inside], cost[inside].T, EPS, numItermax=N_ITERS, stopThr=0, warn=False, log=True)[1]
-        maps.append(-EPS * (log["u"].log() + (row[inside] * log["v"].log()).sum()))
+        maps.append(-EPS * (log["u"].log() + (row[inside] * (log["v"] / row[inside]).log()).sum()))
     return torch.stack(maps)
 
 
@@ -30,7 +30,7 @@ def pot_potentials(f, attention, together):  # class by class, or in POT's form 
     run = lambda target: sinkhorn(even, target, cost.T, EPS, numItermax=N_ITERS, stopThr=0, warn=False, log=True)[1]
     logs = [run(target) for target in ([f.T] if together else f)]
     log_u, log_v = (torch.cat([log[key].reshape(f.shape[1], -1).mT for log in logs]).log() for key in "uv")
-    return -EPS * (log_u + torch.where(f > 0, f * log_v, 0.0).sum(-1, keepdim=True))
+    return -EPS * (log_u + torch.where(f > 0, f * (log_v - torch.where(f > 0, f, 1.0).log()), 0.0).sum(-1, keepdim=True))
 
 
 def geomloss(f, attention, n_iters, errors=None):  # class by class on the support; its potentials are relative to both masses, ours to none
@@ -40,7 +40,7 @@ def geomloss(f, attention, n_iters, errors=None):  # class by class on the suppo
         a = row[row > 0]
         found = ot.solve(cost[row > 0], a=a, b=even, reg=EPS, max_iter=n_iters)
         log_v, log_u = a.log() + found.potential_a / EPS, even.log() + found.potential_b / EPS
-        maps.append(-EPS * (log_u + (a * log_v).sum()))
+        maps.append(-EPS * (log_u + (a * (log_v - a.log())).sum()))
         if errors is not None:
             errors.append((found.plan.sum(1) - a).abs().sum() + (found.plan.sum(0) - even).abs().sum())
     return torch.stack(maps)

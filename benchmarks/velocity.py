@@ -19,7 +19,7 @@ def chain_by_class(f, attention, tau=0.3, ipf_iters=15, max_steps=100):
             settled |= (x - before).abs() <= tau
         found.append((steps, level))
     steps, level = (torch.stack(part) for part in zip(*found))
-    return steps + 0.999 * level / level.max()
+    return steps + 0.999 * level / level.amax(1, keepdim=True)
 
 
 def rows(repeats, k=K, side=SIDE):

@@ -13,7 +13,7 @@ import torch
 from torch.testing import assert_close
 
 from dotseg.method import upsampling as jbu
-from test_jbu import SIZES, draw, reference
+from test_upsampling import SIZES, draw, reference
 
 asked = []
 jbu._has_kernel = lambda maps, image: asked.append(maps.dtype) or maps.dtype == torch.float32

@@ -41,7 +41,7 @@ def head_mean(
 def projections(
     layer: nn.Module,  # of the encoder of a transformers DINOv2
 ) -> dict[str, nn.Module]:  # "q" and "k"
-    "What makes a layer's queries and keys; transformers before 5 keeps them one module deeper, under longer names."
+    "What makes a layer's queries and keys; releases of transformers 5 keep them one module deeper, under longer names, up to 5.16."
     attn: Any = getattr(layer.attention, "attention", layer.attention)
     return {"q": attn.q_proj, "k": attn.k_proj} if hasattr(attn, "q_proj") else {"q": attn.query, "k": attn.key}
 
