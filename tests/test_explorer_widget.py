@@ -17,7 +17,7 @@ NAMES = [CLASSES[i] for i in np.unique(PAGE.labels)]
 
 @pytest.fixture(scope="module")
 def shared():
-    return Segmenter.from_preset("picturebook", device="cpu")
+    return Segmenter.from_preset("picturebook", device="cpu", mode="path")
 
 
 @pytest.fixture

@@ -131,11 +131,6 @@ def _row(children):  # side by side as far as the width reaches
     return row.add_class("dotseg-row")
 
 
-def _part(measure, kind):  # of a measure that is one of that kind or is made of one; else as published
-    found = [m for m in (measure, *vars(measure).values()) if isinstance(m, kind)]
-    return found[0] if found else kind()
-
-
 def _adjust(
     measure: Measure,
     eps: float,  # for an optimal path
@@ -150,7 +145,7 @@ def _adjust(
 
 def _controls(segmenter, classes):  # name -> control
     c, later = segmenter.config, {**WIDTH, "continuous_update": False}
-    eps, tau = _part(c.mode, OptimalPath).eps, _part(c.mode, MaximumVelocity).tau
+    eps, tau = segmenter.config_for("path").mode.eps, segmenter.config_for("velocity").mode.tau
     return {
         "mode": widgets.Dropdown(options=list(MEASURES), value=c.mode.name, description="mode", **WIDTH),
         "threshold": widgets.FloatSlider(value=c.confidence_threshold, min=0, max=1, step=0.01, description="threshold", **later),
@@ -214,7 +209,7 @@ class Explorer(widgets.VBox):
     def config(self) -> DiscrepancyConfig:
         "What the controls say."
         value = {name: self.controls[name].value for name in ("mode", "threshold", "eps", "tau", "jbu")}
-        config = self.segmenter.config.with_mode(value["mode"])
+        config = self.segmenter.config_for(value["mode"])
         mode = _adjust(config.mode, float(f"{value['eps']:.3g}"), value["tau"])  # eps as the slider shows it, and short in the lines
         return replace(config, mode=mode, confidence_threshold=value["threshold"], jbu=value["jbu"])
 

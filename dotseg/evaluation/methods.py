@@ -44,6 +44,7 @@ WITHOUT_ATTENTION: dict[str, tuple[str | None, dict]] = {
     "KL, NMS, JBU": (None, dict(mode=KLDivergence())),
     "f / max f, no NMS": (None, dict(mode=Alone(), confidence_threshold=0.0)),
     "f / max f": (None, dict(mode=Alone())),
+    "contrast, by place": (None, dict(mode=ContrastVote(reach=0.1))),
 }
 # name -> changes of the configuration; all on the segmenter's own logits, with NMS and JBU
 WITH_ATTENTION: dict[str, dict] = {
@@ -76,7 +77,8 @@ def measure_methods(
         logits = {kind: f(image[None], CLASSES)[0] for kind, f in sources.items()}
         h, w = logits[None].shape[-2:]
         joined = {name: f(image[None], (h, w))[0] for name, f in attentions.items()} | {"oracle": oracle_attention(truth, (h, w))}
-        runs: dict = {(method, "-"): (logits[kind], None, changes) for method, (kind, changes) in WITHOUT_ATTENTION.items()}
+        silent = torch.ones(h * w, h * w)  # every patch attends to every other alike
+        runs: dict = {(method, "-"): (logits[kind], silent, changes) for method, (kind, changes) in WITHOUT_ATTENTION.items()}
         runs |= {(m, a): (logits[None], joined[a], changes) for m, changes in WITH_ATTENTION.items() for a in joined}
         for key, (s, attention, changes) in runs.items():
             found = refine(s, attention, image, replace(segmenter.config, **changes))

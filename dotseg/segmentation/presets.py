@@ -23,7 +23,7 @@ from ..models.sources import LogitSource
 from ..models.diffusion import SD2, SD2_UNET, SD2_VAE, DiffusionAttention, load_diffusion
 from ..models.vit import DINOV2_B14_REG, DinoAttention, load_dino
 from ..miniature.embedded import WEIGHTS, load_miniature
-from ..method.measures import Measure, OptimalPath
+from ..method.measures import ContrastVote, Measure, OptimalPath
 from ..method.refine import DiscrepancyConfig
 
 # %% ../../nbs/segmentation/02_presets.ipynb #66d0e993
@@ -145,5 +145,5 @@ PRESETS = {
         "CLIP ViT-B/16 with its own attention: one model for both", {"clip": CLIP_B}, lambda clip: (_published(clip), ClipAttention(clip[0], "kk", image_size=512))),
     "picturebook": Preset(
         "the embedded miniature CLIP and diffusion model, for pages of the picture book; nothing to download", {"miniature": EMBEDDED}, lambda miniature: miniature,
-        DiscrepancyConfig(OptimalPath(eps=0.05, reading="cost"), confidence_threshold=0.5, scale=15.0)),
+        DiscrepancyConfig(ContrastVote(), confidence_threshold=0.5, scale=15.0, keep_best=False), (OptimalPath(eps=0.05, reading="cost"),)),
 }

@@ -43,6 +43,7 @@ class Segmentation:
     classes: list[str]  # the k names that were asked for
     settings: dict  # all that the result depends on besides the image, in JSON's own types
     source: str | None = None  # the file it came from
+    notes: tuple[str, ...] = ()  # where the image or the settings are outside what the method was made for
 
     @property
     def areas(self) -> dict[str, float]:
@@ -77,7 +78,7 @@ class Segmentation:
         """
         mask = Path(folder) / f"{name or (Path(self.source).stem if self.source else 'mask')}.png"
         report = {"source": self.source, "size": list(self.labels.shape), "worked_at": list(self.scores.shape[-2:]),
-                  "areas": self.areas, "settings": self.settings}
+                  "areas": self.areas, "notes": list(self.notes), "settings": self.settings}
         text = json.dumps(report, indent=1, allow_nan=False) + "\n"
         mask.parent.mkdir(parents=True, exist_ok=True)
         mask.with_suffix(".json").unlink(missing_ok=True)
@@ -126,6 +127,15 @@ class Segmenter:
         logit_source, attention_source, made_of = PRESETS[name].build(device, number, checkpoints, download)
         return cls(logit_source, attention_source, config, {"preset": name, **made_of, "dtype": str(number).removeprefix("torch.")})
 
+    def config_for(
+        self,
+        mode: Measure | str,  # a measure, or the name of one
+    ) -> DiscrepancyConfig:
+        "The present configuration with another measure; a name stands for the preset's settings of that measure, or else for those of the paper."
+        preset = PRESETS.get(self.models.get("preset", ""))
+        chosen = {measure.name: measure for measure in preset.measures} if preset else {}
+        return self.config.with_mode(chosen.get(mode, mode) if isinstance(mode, str) and mode != self.config.mode.name else mode)
+
     def settings(
         self,
         classes: Sequence[str],  # k names
@@ -164,7 +174,7 @@ class Segmenter:
             if (height, width) != picture.shape[:2]:
                 warnings.warn(f"an image of {picture.shape[1]} x {picture.shape[0]} pixels is segmented at {width} x {height}; its mask has the full size", stacklevel=3)
             labels, found = label(parts, picture.shape[:2], self.config, self.background)
-            yield Segmentation(picture, labels, found.scores, found.kept.tolist(), class_names(classes), self.settings(classes), path)
+            yield Segmentation(picture, labels, found.scores, found.kept.tolist(), class_names(classes), self.settings(classes), path, found.notes)
         return most
 
     def __call__(
