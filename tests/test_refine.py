@@ -309,7 +309,7 @@ def test_config_round_trip_and_every_field_counts():
 
 
 @pytest.mark.parametrize("threshold, scale, words", [
-    (0.9, 100.0, ()), (0.9, 1.0, ("suppression was undone",)), (1.0, 100.0, ("suppression was undone",)),
+    (0.9, 100.0, ()), (0.9, 1.0, ("suppression was undone",)), (0.5, 1.0, ("suppression was undone",)),
 ])
 def test_notes_on_the_selection(threshold, scale, words):
     g = torch.Generator().manual_seed(0)
