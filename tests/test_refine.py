@@ -154,9 +154,9 @@ def test_fallback_when_nobody_is_sure():
 
 def test_classes_without_support_are_dropped():
     logits = torch.tensor([[[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]], [[0.0, 0.0, 0.01]]])
-    assert refine(logits, torch.eye(3), torch.zeros(3, 1, 3), DiscrepancyConfig(keep_best=False)).kept.tolist() == [0, 1]
-    kept = refine(logits, torch.eye(3), torch.zeros(3, 1, 3), DiscrepancyConfig("alone"))
-    assert kept.kept.tolist() == [0, 1, 2]  # by default it keeps its best patch, the third
+    assert refine(logits, torch.eye(3), torch.zeros(3, 1, 3)).kept.tolist() == [0, 1]
+    kept = refine(logits, torch.eye(3), torch.zeros(3, 1, 3), DiscrepancyConfig("alone", keep_best=True))
+    assert kept.kept.tolist() == [0, 1, 2]  # the third keeps its best patch
     assert kept.labels.tolist() == [[0, 1, 2]]
     assert refine(logits, torch.eye(3), torch.zeros(3, 1, 3), DiscrepancyConfig(confidence_threshold=0.0)).kept.tolist() == [0, 1, 2]
 
@@ -254,7 +254,7 @@ PAPER = [
 ]
 OURS = [  # where the paper says nothing
     (OptimalPath(), "reading", "potential"), (DiscrepancyConfig(), "mode", MaximumVelocity()), (DiscrepancyConfig(), "scale", 100.0),
-    (DiscrepancyConfig(), "scale_f", None), (DiscrepancyConfig(), "keep_best", True), (DiscrepancyConfig(), "jbu", True), (DiscrepancyConfig(), "radius", 2),
+    (DiscrepancyConfig(), "scale_f", None), (DiscrepancyConfig(), "keep_best", False), (DiscrepancyConfig(), "jbu", True), (DiscrepancyConfig(), "radius", 2),
 ]  # fmt: skip
 
 
@@ -296,7 +296,7 @@ def test_config_round_trip_and_every_field_counts():
     assert hash(config) == hash(dataclasses.replace(config))
     logits, attention, image = draw(seed=3)
     changes = [
-        ("velocity", "confidence_threshold", 0.5), ("velocity", "scale", 20.0), ("velocity", "scale_f", 5.0), ("velocity", "keep_best", False), ("path", "mode", OptimalPath(eps=0.5)),
+        ("velocity", "confidence_threshold", 0.5), ("velocity", "scale", 20.0), ("velocity", "scale_f", 5.0), ("velocity", "keep_best", True), ("path", "mode", OptimalPath(eps=0.5)),
         ("path", "mode", OptimalPath(n_iters=1)), ("path", "mode", OptimalPath(reading="cost")), ("velocity", "mode", MaximumVelocity(tau=1e-6)),
         ("velocity", "mode", MaximumVelocity(ipf_iters=0)), ("fused", "mode", Fused(path=OptimalPath(eps=0.5))), ("fused", "mode", Fused(velocity=MaximumVelocity(tau=1e-6))),
         ("velocity", "jbu", False), ("velocity", "sigma_s2", 3.0), ("velocity", "sigma_r2", 1.0), ("velocity", "radius", 0),
@@ -321,7 +321,7 @@ def test_notes_on_the_selection(threshold, scale, words):
 def test_notes_on_next_to_nothing_left_and_on_contradiction():
     logits = torch.full((3, 32, 32), 0.2)
     logits[0, 0, 0], logits[1, 5:, :] = 0.9, 0.21
-    found = refine(logits, torch.eye(1024), torch.zeros(3, 32, 32), DiscrepancyConfig("alone", keep_best=False))
+    found = refine(logits, torch.eye(1024), torch.zeros(3, 32, 32), DiscrepancyConfig("alone"))
     assert found.kept.tolist() == [0] and len(found.notes) == 2
     assert "only 0.1% of the patches survive suppression at 0.9" in found.notes[0] and "agrees with the logits on 16% of the patches" in found.notes[1]
     assert refine(logits, torch.eye(1024), torch.zeros(3, 32, 32), DiscrepancyConfig("logits")).notes == ()

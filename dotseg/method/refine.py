@@ -28,7 +28,7 @@ class DiscrepancyConfig:
     confidence_threshold: float = 0.9  # confidence below which a patch is removed from a class, in [0, 1]; 0 removes none
     scale: float = 100.0  # logit scale of the confidence softmax: the one the model was trained with; CLIP's is 100
     scale_f: float | None = None  # logit scale of the softmax over patches; None: the same as `scale`
-    keep_best: bool = True  # a class that suppression would empty keeps its best patch; False: it is dropped, as the paper may be read
+    keep_best: bool = False  # True: a class that suppression would empty keeps its best patch; False: it is dropped
     jbu: bool = True  # joint bilateral upsampling; False: bilinear
     sigma_s2: float = 1.0  # jbu: squared reach in space, in cells
     sigma_r2: float = 0.1  # jbu: squared reach in colour, for RGB in [0, 1]

@@ -145,5 +145,5 @@ PRESETS = {
         "CLIP ViT-B/16 with its own attention: one model for both", {"clip": CLIP_B}, lambda clip: (_published(clip), ClipAttention(clip[0], "kk", image_size=512))),
     "picturebook": Preset(
         "the embedded miniature CLIP and diffusion model, for pages of the picture book; nothing to download", {"miniature": EMBEDDED}, lambda miniature: miniature,
-        DiscrepancyConfig(ContrastVote(), confidence_threshold=0.5, scale=15.0, keep_best=False), (OptimalPath(eps=0.05, reading="cost"),)),
+        DiscrepancyConfig(ContrastVote(), confidence_threshold=0.5, scale=15.0), (OptimalPath(eps=0.05, reading="cost"),)),
 }

@@ -86,7 +86,7 @@ def test_links_lead_somewhere(visit, site):
     assert sorted(broken) == []
 
 
-@pytest.mark.parametrize("name, target", [("sinkhorn", "reference/sinkhorn.html"), ("joint_bilateral_upsample", "reference/jbu.html")])
+@pytest.mark.parametrize("name, target", [("sinkhorn", "reference/method.sinkhorn.html"), ("joint_bilateral_upsample", "reference/method.upsampling.html")])
 def test_search_finds(browser, site, name, target):
     page = browser.new_page()
     page.goto(f"{site}search.html?q={name}")
@@ -96,7 +96,7 @@ def test_search_finds(browser, site, name, target):
 
 def test_code_can_be_copied(browser, site):
     page = browser.new_page()
-    page.goto(f"{site}04_optimal_path.html")
+    page.goto(f"{site}method/05_optimal_path.html")
     page.wait_for_selector("button.copybtn", state="attached")
     assert page.locator("button.copybtn").count() == page.locator(".cell_input pre").count()
     page.close()
@@ -117,7 +117,7 @@ def test_each_notebook_has_its_page_in_the_contents(visit, site):
     assert {page for page in wanted if page not in linked and page + "#" not in linked} - {f"{site}index.html"} == set()
 
 
-@pytest.mark.parametrize("lesson, sliders", [("01_sinkhorn", 1), ("05_max_velocity", 2)])
+@pytest.mark.parametrize("lesson, sliders", [("method/01_sinkhorn", 1), ("method/06_maximum_velocity", 2)])
 def test_sliders_of_a_lesson_change_their_pictures(browser, site, lesson, sliders):
     page = browser.new_page()
     page.goto(f"{site}{lesson}.html")
@@ -132,7 +132,7 @@ def test_sliders_of_a_lesson_change_their_pictures(browser, site, lesson, slider
 
 def test_attention_follows_the_pointer(browser, site):
     page = browser.new_page()
-    page.goto(f"{site}03_attention.html")
+    page.goto(f"{site}method/04_attention.html")
     image, maps = page.get_by_role("application"), page.get_by_role("img", name="attention of the marked patch")
     image.scroll_into_view_if_needed()
     before, box = maps.evaluate("x => getComputedStyle(x).backgroundPosition"), image.bounding_box()
