@@ -92,7 +92,7 @@ def test_a_command(place, monkeypatch, capsys, line):
     result = json.loads((out / "result.json").read_text())
     k = len(DATASETS[name].classes)
     assert result["images"] == 2 and result["dataset"] == name and np.shape(result["matrix"]) == (k, k)
-    assert result["settings"]["config"]["mode"] == words[words.index("--mode") + 1] and result["settings"]["models"]["preset"] == preset
+    assert result["settings"]["config"]["mode"]["name"] == words[words.index("--mode") + 1] and result["settings"]["models"]["preset"] == preset
     protocol = result["settings"]["protocol"]
     assert protocol["background_threshold"] == DATASETS[name].background_threshold and protocol["image_size"] == (None if "--crop" in words else 512)
     if name in ("voc21", "ade20k"):  # these masks have every value
