@@ -24,7 +24,7 @@ BLOB = f"{SETTINGS['git_url']}/blob/{SETTINGS['branch']}"
 MODULES = list(importlib.import_module("dotseg._modidx").d["syms"])
 REFERENCE = """# The library, module by module
 
-What each notebook exports. `import dotseg` gives the few names that most programs need: `Segmenter`, `refine`, the three readings
+What each notebook exports. `import dotseg` gives the few names that most programs need: `Segmenter`, `refine`, the measures
 `optimal_path`, `maximum_velocity` and `kl_discrepancy`, and what they are made of.
 
 ```{toctree}
