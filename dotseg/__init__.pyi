@@ -1,5 +1,9 @@
 # The public names of the package, for `__init__.py`, type checkers and editors.
 from .app.explorer import Explorer as Explorer
+from .app.ray_workers import segment_folder as segment_folder
+from .evaluation.datasets import DATASETS as DATASETS, DatasetError as DatasetError, load_dataset as load_dataset, load_folder as load_folder
+from .evaluation.protocol import Protocol as Protocol
+from .evaluation.runner import evaluate as evaluate
 from .method.attention import attention_probs as attention_probs, merge_attention as merge_attention, resize_attention as resize_attention
 from .method.contrast_vote import contrast_vote as contrast_vote
 from .method.errors import DotsegError as DotsegError
@@ -13,8 +17,12 @@ from .method.proportional_fitting import doubly_stochastic as doubly_stochastic
 from .method.refine import DiscrepancyConfig as DiscrepancyConfig, Scores as Scores, discrepancy as discrepancy, refine as refine
 from .method.sinkhorn import sinkhorn as sinkhorn
 from .method.upsampling import joint_bilateral_upsample as joint_bilateral_upsample
-from .miniature.picturebook import CLASSES as CLASSES, draw_scene as draw_scene
+from .miniature.picturebook import CLASSES as CLASSES, LESSON_SEED as LESSON_SEED, draw_scene as draw_scene
+from .models.checkpoints import CheckpointError as CheckpointError
+from .models.clip import ClipAttention as ClipAttention, ClipLogits as ClipLogits, load_clip as load_clip
+from .models.diffusion import DiffusionAttention as DiffusionAttention, load_diffusion as load_diffusion
 from .models.sources import AttentionSource as AttentionSource, LogitSource as LogitSource
+from .models.vit import DinoAttention as DinoAttention, load_dino as load_dino
 from .segmentation.images import ImageError as ImageError
 from .segmentation.presets import PRESETS as PRESETS
 from .segmentation.segmenter import Segmentation as Segmentation, Segmenter as Segmenter

@@ -85,7 +85,7 @@ class DinoAttention:
     """Self-attention of a DINOv2, with or without registers, as an `AttentionSource`.
 
     Heads and layers are averaged, class token and registers dropped, and rows divided by what is left; a row that gave patches nothing is uniform.
-    One call at a time: the hooks of one thread would hear the other.
+    One call at a time: the hooks of one thread would see what the other computes.
     """
 
     def __init__(
