@@ -19,6 +19,7 @@ from dotseg.app import command_line as cli
 from dotseg.app.folders import find_images, is_done
 from dotseg.app.command_line import main
 from dotseg.miniature.picturebook import CLASSES, draw_scene
+from dotseg.segmentation import segmenter as segmenter_module
 from dotseg.segmentation.presets import PRESETS, Preset
 from dotseg.method.measures import MEASURES
 from dotseg.method.refine import DiscrepancyConfig
@@ -462,3 +463,25 @@ def test_a_gpu_that_is_too_small(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("dotseg.segmentation.segmenter.encode", broken)
     with pytest.raises(RuntimeError, match="something else"):
         main(["demo", "--out", str(tmp_path)])
+
+
+def test_a_programming_error_keeps_its_traceback(home, monkeypatch):
+    "Only what the user can mend becomes one line."
+    def bug(*args):
+        raise ValueError("not enough values to unpack")
+
+    draw("a.png")
+    monkeypatch.setattr("dotseg.segmentation.segmenter.encode", bug)
+    with pytest.raises(ValueError, match="not enough values"):
+        fake("a.png")
+
+
+def test_what_the_library_logs_is_a_note(home, monkeypatch, capsys):
+    import logging
+
+    draw("a.png")
+    label = segmenter_module.label
+    monkeypatch.setattr(segmenter_module, "label", lambda *args: (logging.getLogger("dotseg").warning("a word"), label(*args))[1])
+    assert fake("a.png") == 0
+    assert "note: a word\n" in capsys.readouterr().err
+    assert not logging.getLogger("dotseg").handlers  # main leaves none behind

@@ -9,7 +9,6 @@ __all__ = ['PRESET', 'load', 'segment', 'demo', 'presets', 'datasets', 'prepare'
 # %% ../../nbs/app/02_command_line.ipynb #34173296
 import argparse
 import gc
-import logging
 import os
 import sys
 import warnings
@@ -275,6 +274,8 @@ def main(
     args = parser().parse_args(argv)
     if argv is None:  # a process of our own: what libraries make as they are imported, half a million objects, holds no garbage to look for
         gc.set_threshold(0 if args.run is demo else 10_000)  # 0: never, for one page
+    import logging  # not for --help
+
     notes = logging.StreamHandler()
     notes.setFormatter(logging.Formatter("note: %(message)s"))
     logger = logging.getLogger("dotseg")
