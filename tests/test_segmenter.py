@@ -387,7 +387,7 @@ def test_the_report_is_complete_and_strict(tmp_path):
     assert sorted(p.name for p in mask.parent.iterdir()) == ["scene.v2.json", "scene.v2.overlay.png", "scene.v2.png"]
     report = json.loads((mask.parent / "scene.v2.json").read_bytes(), parse_constant=refuse_constant)
     assert report == {
-        "source": str(path), "size": [20, 30], "worked_at": [20, 30], "areas": out.areas, "settings": seg.settings(out.classes),
+        "source": str(path), "size": [20, 30], "worked_at": [20, 30], "areas": out.areas, "notes": [], "settings": seg.settings(out.classes),
     }
     config = report["settings"]["config"]
     assert config["mode"] == {"name": "fused", "path": vars(OptimalPath()), "velocity": vars(MaximumVelocity())}
