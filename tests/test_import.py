@@ -132,3 +132,22 @@ def test_public_names_exist_and_say_what_they_are(name):
 @pytest.mark.parametrize("module", MODULES)
 def test_exported_modules_say_what_they_are(module):
     assert ast.get_docstring(ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text("utf-8")))
+
+
+@pytest.mark.parametrize("name", [
+    "Segmenter", "refine", "sinkhorn", "doubly_stochastic", "optimal_path", "maximum_velocity", "kl_discrepancy", "joint_bilateral_upsample", "reject_early", "suppress_non_maxima",
+    "resize_attention", "AttentionSource", "LogitSource", "draw_scene", "CLASSES", "Explorer",
+])
+def test_what_other_people_call_is_on_the_face(name):
+    assert name in dotseg.__all__ and getattr(dotseg, name) is not None
+
+
+def test_the_arguments_that_other_people_give():
+    wanted = {
+        "sinkhorn": ["cost", "a", "b", "eps", "n_iters"], "doubly_stochastic": ["attention", "n_iters"], "optimal_path": ["f", "attention", "eps", "n_iters", "reading"],
+        "maximum_velocity": ["f", "attention", "tau", "ipf_iters"], "kl_discrepancy": ["f"], "reject_early": ["logits"], "suppress_non_maxima": ["logits", "threshold", "scale"],
+        "joint_bilateral_upsample": ["maps", "image", "sigma_s2", "sigma_r2", "radius"], "refine": ["logits", "attention", "image", "config"], "draw_scene": ["seed", "size"],
+        "resize_attention": ["attention", "from_grid", "to_grid"],
+    }
+    for name, arguments in wanted.items():
+        assert list(inspect.signature(getattr(dotseg, name)).parameters)[: len(arguments)] == arguments
