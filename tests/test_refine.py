@@ -220,7 +220,7 @@ def test_refuses(change, message, jbu):
     "field, value",
     [
         ("mode", "fast"), ("mode", None), ("mode", OptimalPath), ("confidence_threshold", -0.1), ("confidence_threshold", 1.1), ("confidence_threshold", float("nan")),
-        ("confidence_threshold", None), ("scale", 0.0), ("scale", float("inf")), ("scale", "100"), ("scale_f", -1.0), ("jbu", "yes"), ("sigma_s2", 0.0),
+        ("confidence_threshold", None), ("least_survivors", -0.1), ("least_survivors", 2), ("keep_best", 1), ("scale", 0.0), ("scale", float("inf")), ("scale", "100"), ("scale_f", -1.0), ("jbu", "yes"), ("sigma_s2", 0.0),
         ("sigma_r2", -1.0), ("radius", -1), ("radius", 1.5), ("radius", True),
     ],
 )  # fmt: skip
@@ -254,7 +254,7 @@ PAPER = [
 ]
 OURS = [  # where the paper says nothing
     (OptimalPath(), "reading", "potential"), (DiscrepancyConfig(), "mode", MaximumVelocity()), (DiscrepancyConfig(), "scale", 100.0),
-    (DiscrepancyConfig(), "scale_f", None), (DiscrepancyConfig(), "keep_best", False), (DiscrepancyConfig(), "jbu", True), (DiscrepancyConfig(), "radius", 2),
+    (DiscrepancyConfig(), "scale_f", None), (DiscrepancyConfig(), "keep_best", False), (DiscrepancyConfig(), "least_survivors", 0.0), (DiscrepancyConfig(), "jbu", True), (DiscrepancyConfig(), "radius", 2),
 ]  # fmt: skip
 
 
@@ -296,7 +296,7 @@ def test_config_round_trip_and_every_field_counts():
     assert hash(config) == hash(dataclasses.replace(config))
     logits, attention, image = draw(seed=3)
     changes = [
-        ("velocity", "confidence_threshold", 0.5), ("velocity", "scale", 20.0), ("velocity", "scale_f", 5.0), ("velocity", "keep_best", True), ("path", "mode", OptimalPath(eps=0.5)),
+        ("velocity", "confidence_threshold", 0.5), ("velocity", "scale", 20.0), ("velocity", "scale_f", 5.0), ("velocity", "keep_best", True), ("alone", "least_survivors", 0.9), ("path", "mode", OptimalPath(eps=0.5)),
         ("path", "mode", OptimalPath(n_iters=1)), ("path", "mode", OptimalPath(reading="cost")), ("velocity", "mode", MaximumVelocity(tau=1e-6)),
         ("velocity", "mode", MaximumVelocity(ipf_iters=0)), ("fused", "mode", Fused(path=OptimalPath(eps=0.5))), ("fused", "mode", Fused(velocity=MaximumVelocity(tau=1e-6))),
         ("velocity", "jbu", False), ("velocity", "sigma_s2", 3.0), ("velocity", "sigma_r2", 1.0), ("velocity", "radius", 0),
@@ -325,3 +325,16 @@ def test_notes_on_next_to_nothing_left_and_on_contradiction():
     assert found.kept.tolist() == [0] and len(found.notes) == 2
     assert "only 0.1% of the patches survive suppression at 0.9" in found.notes[0] and "agrees with the logits on 16% of the patches" in found.notes[1]
     assert refine(logits, torch.eye(1024), torch.zeros(3, 32, 32), DiscrepancyConfig("logits")).notes == ()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+def test_least_survivors_lowers_the_threshold_as_far_as_needed(share):
+    g = torch.Generator().manual_seed(1)
+    logits = 0.2 + 0.01 * torch.randn(20, 10, 10, generator=g)
+    sure = (100 * logits).softmax(0).amax(0).flatten()
+    assert (sure >= 0.9).double().mean() < 0.1
+    maps, kept = discrepancy(logits, None, DiscrepancyConfig("alone", least_survivors=share))
+    assert (maps > 0).flatten(1).any(0).sum() == round(100 * share)
+    plenty = 10 * logits  # where enough survive, nothing changes
+    for a, b in zip(discrepancy(plenty, None, DiscrepancyConfig("alone", least_survivors=0.1)), discrepancy(plenty, None, DiscrepancyConfig("alone"))):
+        assert torch.equal(a, b)

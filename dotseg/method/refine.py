@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .checks import as_float, check_number, check_shapes, to_grid
 from .errors import DotsegError
-from .logits import normalise, reject_early, suppress_non_maxima
+from .logits import confidence, normalise, reject_early, suppress_non_maxima
 from .measures import MEASURES, MaximumVelocity, Measure, RawLogits, find_measure
 from .upsampling import joint_bilateral_upsample
 
@@ -28,6 +28,7 @@ class DiscrepancyConfig:
     confidence_threshold: float = 0.9  # confidence below which a patch is removed from a class, in [0, 1]; 0 removes none
     scale: float = 100.0  # logit scale of the confidence softmax: the one the model was trained with; CLIP's is 100
     scale_f: float | None = None  # logit scale of the softmax over patches; None: the same as `scale`
+    least_survivors: float = 0.0  # share of the patches that suppression leaves at least, by a lower threshold; 0: the threshold as it is
     keep_best: bool = False  # True: a class that suppression would empty keeps its best patch; False: it is dropped
     jbu: bool = True  # joint bilateral upsampling; False: bilinear
     sigma_s2: float = 1.0  # jbu: squared reach in space, in cells
@@ -40,6 +41,7 @@ class DiscrepancyConfig:
         if not isinstance(self.mode, Measure):
             raise DotsegError(f"mode: got {self.mode!r}, expected a measure, such as OptimalPath(eps=0.1), or the name of one")
         check_number("confidence_threshold", self.confidence_threshold, 0, 1)
+        check_number("least_survivors", self.least_survivors, 0, 1)
         check_number("scale", self.scale, low=0, above=True)
         if self.scale_f is not None:
             check_number("scale_f", self.scale_f, low=0, above=True)
@@ -67,7 +69,11 @@ def _select(logits, config):  # (k, h, w) -> (k', h, w) with -inf where a patch 
     if not len(kept):
         raise DotsegError("logits: every value is -inf, expected a finite one; check the step that made it")
     logits = logits[kept]
-    sure = suppress_non_maxima(logits, config.confidence_threshold, config.scale)
+    threshold = config.confidence_threshold
+    if config.least_survivors:
+        surest = confidence(logits, config.scale).amax(0).flatten()
+        threshold = min(threshold, surest.quantile(1 - config.least_survivors).item())
+    sure = suppress_non_maxima(logits, threshold, config.scale)
     alive = (sure > -math.inf).flatten(1).any(1)
     if not alive.any():  # nobody is sure of anything: suppression is undone
         return logits, kept
@@ -138,7 +144,7 @@ def selection_notes(
         if not share:
             notes.append(f"no patch is {config.confidence_threshold:g} sure of its class, so suppression was undone; is scale={config.scale:g} that of the model?")
         elif share < 0.01:
-            notes.append(f"only {share:.1%} of the patches survive suppression at {config.confidence_threshold:g}; try a lower confidence_threshold or fewer classes")
+            notes.append(f"only {share:.1%} of the patches survive suppression at {config.confidence_threshold:g}; try least_survivors=0.1 or fewer classes")
         elif (patches <= 1).double().mean() > 0.5:
             notes.append(f"{int((patches <= 1).sum())} of {len(patches)} classes rest on one patch")
     if not isinstance(config.mode, RawLogits):
