@@ -146,7 +146,7 @@ def selection_notes(
         elif share < 0.01:
             notes.append(f"only {share:.1%} of the patches survive suppression at {config.confidence_threshold:g}; try least_survivors=0.1 or fewer classes")
         elif (patches <= 1).double().mean() > 0.5:
-            notes.append(f"{int((patches <= 1).sum())} of {len(patches)} classes rest on one patch")
+            notes.append(f"{int((patches <= 1).sum())} of {len(patches)} classes have one sure patch or none")
     if not isinstance(config.mode, RawLogits):
         agree = (kept[maps.argmax(0)] == logits.argmax(0)).double().mean().item()
         if agree < 0.5:

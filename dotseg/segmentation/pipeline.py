@@ -125,7 +125,7 @@ def mark_background(
     scale: float = 40.0,  # of the softmax
     background: int = 0,  # the class to give
 ) -> Tensor:  # (..., H, W), of the type of `labels`
-    "Call background what no class is sure of: where the largest softmax over classes, of logits resized bilinearly, is below the threshold."
+    "Call background what no name is sure of: where the largest softmax over names, of logits resized bilinearly, is below the threshold."
     check_shapes(labels=(labels, "... H W"), logits=(logits, "... k h w"))
     check_number("threshold", threshold, 0, 1)
     flat = logits.float().flatten(0, -4) if logits.ndim > 3 else logits.float()[None]
