@@ -43,6 +43,9 @@ def use(page, folder):
     labels, attention = page.locator(".dotseg-legend"), page.get_by_text("attention of patch")
     labels.wait_for()
     page.locator(".dotseg-picker img").wait_for()
+    first = page.locator("img[alt='the image with its labels']").get_attribute("src")
+    page.get_by_label("mode").select_option("path")  # which reads eps, moved below
+    page.wait_for_function("s => document.querySelector(\"img[alt='the image with its labels']\").src !== s", arg=first)
     text = labels.inner_text()
     picture = page.locator("img[alt='the image with its labels']").get_attribute("src")
     page.get_by_label("mode").select_option("logits")
