@@ -7,9 +7,9 @@ from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
+from dotseg.evaluation.profile import _Held
 from dotseg.method.attention import merge_attention
 from dotseg.models.diffusion import SD2_UNET, SD2_VAE, DiffusionAttention
-from dotseg.evaluation.profile import _Held
 
 
 class Keeping:

@@ -5,11 +5,11 @@ import torch
 from common import EPS, K, N_ITERS, SIDE, main, problem, quotients, row
 from torch.testing import assert_close
 
-from dotseg.method.upsampling import joint_bilateral_upsample
+from dotseg.method.maximum_velocity import maximum_velocity
 from dotseg.method.optimal_path import optimal_path
+from dotseg.method.upsampling import joint_bilateral_upsample
 from dotseg.segmentation.presets import PRESETS
 from dotseg.segmentation.segmenter import Segmenter
-from dotseg.method.maximum_velocity import maximum_velocity
 
 
 def elapsed(run, times, device):

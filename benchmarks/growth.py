@@ -2,9 +2,9 @@
 import torch
 from common import EPS, K, N_ITERS, SIDE, growth, main, problem
 
+from dotseg.method.maximum_velocity import maximum_velocity
 from dotseg.method.optimal_path import optimal_path
 from dotseg.method.refine import refine
-from dotseg.method.maximum_velocity import maximum_velocity
 
 
 def rows(repeats, few=5, many=171, k=K, side=SIDE, offered=1000):

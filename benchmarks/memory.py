@@ -12,14 +12,14 @@ from open_clip import CLIP, get_model_config, get_tokenizer
 from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from dotseg.evaluation.profile import _Held
 from dotseg.method.attention import merge_attention
+from dotseg.method.logits import normalise
+from dotseg.method.maximum_velocity import maximum_velocity
+from dotseg.method.optimal_path import optimal_path
+from dotseg.method.upsampling import joint_bilateral_upsample
 from dotseg.models.clip import ClipLogits
 from dotseg.models.diffusion import SD2_UNET, SD2_VAE, DiffusionAttention
-from dotseg.method.upsampling import joint_bilateral_upsample
-from dotseg.method.logits import normalise
-from dotseg.method.optimal_path import optimal_path
-from dotseg.evaluation.profile import _Held
-from dotseg.method.maximum_velocity import maximum_velocity
 
 CARD = 6 * 1024  # MiB
 SHAPES = {"clip": get_model_config("ViT-B-16-quickgelu"), "unet": SD2_UNET, "vae": SD2_VAE}

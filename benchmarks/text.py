@@ -7,8 +7,8 @@ from common import main, row
 from open_clip import CLIP, get_model_config, get_tokenizer
 from torch.testing import assert_close
 
-from dotseg.models.clip import ClipLogits
 from dotseg.evaluation.datasets import DATASETS
+from dotseg.models.clip import ClipLogits
 
 
 def build(config=None):

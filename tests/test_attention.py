@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from dotseg.models.sources import AttentionSource
 from dotseg.method.attention import merge_attention, resize_attention
+from dotseg.models.sources import AttentionSource
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 GRIDS = [(1, 1), (1, 5), (5, 1), (3, 4), (4, 3), (6, 8)]

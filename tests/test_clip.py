@@ -10,10 +10,10 @@ from open_clip import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD, get_tokenizer
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg, convert_weights_to_lp
 from torch.testing import assert_close
 
-from dotseg.models.clip import LAST_ATTENTION, ClipAttention, ClipLogits, VisionTower, last_block, self_attention
-from dotseg.models.sources import fit_grid, resize_images
 from dotseg.miniature.embedded import MiniatureTokenizer, build_clip
+from dotseg.models.clip import LAST_ATTENTION, ClipAttention, ClipLogits, VisionTower, last_block, self_attention
 from dotseg.models.prompts import PromptEncoder
+from dotseg.models.sources import fit_grid, resize_images
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 VISIONS = {

@@ -16,13 +16,13 @@ from PIL import Image
 
 from dotseg import __version__
 from dotseg.app import command_line as cli
-from dotseg.app.folders import find_images, is_done
 from dotseg.app.command_line import main
+from dotseg.app.folders import find_images, is_done
 from dotseg.miniature.picturebook import CLASSES, draw_scene
 from dotseg.segmentation import segmenter as segmenter_module
-from dotseg.segmentation.presets import PRESETS, Preset
 from dotseg.method.measures import MEASURES
 from dotseg.method.refine import DiscrepancyConfig
+from dotseg.segmentation.presets import PRESETS, Preset
 
 SCRIPT = Path(sys.executable).parent / ("dotseg.exe" if os.name == "nt" else "dotseg")
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}

@@ -12,9 +12,9 @@ from PIL import Image
 import dotseg
 from dotseg.evaluation.datasets import (DATASETS, IGNORED, DatasetError, find_dataset, find_files, find_spec, load_dataset, load_folder, read_classes,
                              read_mask, survey, to_labels)
-from dotseg.segmentation.images import ImageError
 from dotseg.evaluation.metrics import confusion_matrix
 from dotseg.evaluation.preparation import CITYSCAPES, COCO_OBJECT, COCO_STUFF, CONTEXT, prepare
+from dotseg.segmentation.images import ImageError
 
 # what a value of a mask means, written out once more
 MEANING = {

@@ -8,8 +8,8 @@ from PIL import Image
 
 from dotseg import Explorer, Segmenter, refine
 from dotseg.app.stages import Stages
-from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
 from dotseg.method.measures import MEASURES, MaximumVelocity
+from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
 
 PAGE = draw_scene(LESSON_SEED)
 NAMES = [CLASSES[i] for i in np.unique(PAGE.labels)]

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dotseg.figures.viewers import attention_viewer, scrub
 from dotseg.figures.palette import class_colours
 from dotseg.figures.plots import overlay, show_labels, show_maps
+from dotseg.figures.viewers import attention_viewer, scrub
 
 matplotlib.use("Agg")
 RNG = np.random.default_rng(0)

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from dotseg.method.proportional_fitting import doubly_stochastic
 from dotseg.method.maximum_velocity import maximum_velocity
+from dotseg.method.proportional_fitting import doubly_stochastic
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 

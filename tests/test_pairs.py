@@ -5,11 +5,11 @@ import pytest
 import torch
 from transformers import Dinov2Config, Dinov2Model, Dinov2WithRegistersConfig, Dinov2WithRegistersModel
 
-from dotseg.models.clip import LAST_ATTENTION, ClipAttention, ClipLogits
-from dotseg.models.vit import DinoAttention
+from dotseg.method.refine import DiscrepancyConfig, refine
 from dotseg.miniature.embedded import load_miniature
 from dotseg.miniature.picturebook import CLASSES, draw_scene
-from dotseg.method.refine import DiscrepancyConfig, refine
+from dotseg.models.clip import LAST_ATTENTION, ClipAttention, ClipLogits
+from dotseg.models.vit import DinoAttention
 
 PAGES = {"square": (128, 128), "wide": (80, 128)}
 

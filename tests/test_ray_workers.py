@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dotseg.evaluation.datasets import load_folder
 from dotseg.app.ray_workers import _Worker, segment_folder
+from dotseg.evaluation.datasets import load_folder
 from dotseg.evaluation.runner import evaluate
-from dotseg.segmentation.images import load_image
 from dotseg.miniature.picturebook import CLASSES, draw_scene
+from dotseg.segmentation.images import load_image
 from dotseg.segmentation.segmenter import Segmenter
 
 ray = pytest.importorskip("ray")

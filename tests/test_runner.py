@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dotseg.evaluation.datasets import load_dataset, load_folder
-from dotseg.evaluation.runner import begin_run, evaluate, gather, local_device, processes, read_records, record_line, sum_counts
 from dotseg.evaluation.metrics import confusion_matrix
 from dotseg.evaluation.protocol import Protocol, by_protocol
+from dotseg.evaluation.runner import begin_run, evaluate, gather, local_device, processes, read_records, record_line, sum_counts
 from dotseg.method.refine import DiscrepancyConfig
 from dotseg.segmentation.segmenter import Segmenter
 

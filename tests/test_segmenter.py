@@ -18,14 +18,14 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from dotseg.segmentation import pipeline as module
-from dotseg.models.checkpoints import Checkpoint, CheckpointError
-from dotseg.segmentation.images import ImageError, from_numbers, label_picture, load_image, to_rgb, atomic_write
-from dotseg.miniature.picturebook import CLASSES, draw_scene
 from dotseg.figures.palette import class_colours
-from dotseg.segmentation.presets import PRESETS, Part, Preset
 from dotseg.method.measures import MEASURES, MaximumVelocity, OptimalPath
 from dotseg.method.refine import DiscrepancyConfig
+from dotseg.miniature.picturebook import CLASSES, draw_scene
+from dotseg.models.checkpoints import Checkpoint, CheckpointError
+from dotseg.segmentation.images import ImageError, from_numbers, label_picture, load_image, to_rgb, atomic_write
 from dotseg.segmentation.pipeline import working_size
+from dotseg.segmentation.presets import PRESETS, Part, Preset
 from dotseg.segmentation.segmenter import Segmenter
 
 RNG = np.random.default_rng(0)

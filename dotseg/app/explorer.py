@@ -21,14 +21,14 @@ import torch
 import traitlets
 from PIL import Image, UnidentifiedImageError
 
-from ..method.errors import DotsegError
 from .stages import Stages, python_lines
-from ..segmentation.images import ImageError, atomic_write
 from ..figures.palette import class_colours
 from ..figures.plots import overlay
-from ..models.prompts import check_classes, class_names
+from ..method.errors import DotsegError
 from ..method.measures import MEASURES, Fused, MaximumVelocity, Measure, OptimalPath
 from ..method.refine import DiscrepancyConfig
+from ..models.prompts import check_classes, class_names
+from ..segmentation.images import ImageError, atomic_write
 from ..segmentation.segmenter import Segmentation, Segmenter
 
 # %% ../../nbs/app/05_explorer.ipynb #bc4fe651

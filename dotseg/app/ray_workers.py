@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from ..method.errors import DotsegError
 from .folders import find_images, segment_files
+from ..method.errors import DotsegError
 from ..models.prompts import check_classes
 from ..segmentation.segmenter import Segmenter
 

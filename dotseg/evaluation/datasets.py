@@ -20,9 +20,9 @@ from PIL import Image
 
 import dotseg
 from ..method.errors import DotsegError
-from ..segmentation.images import ImageError, load_image
 from ..miniature.picturebook import CLASSES, PictureBook
 from ..models.prompts import check_classes
+from ..segmentation.images import ImageError, load_image
 
 # %% ../../nbs/evaluation/03_datasets.ipynb #c1295862
 class DatasetError(DotsegError):

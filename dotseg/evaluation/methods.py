@@ -13,14 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..method.errors import DotsegError
-from ..models.sources import AttentionSource
-from ..models.clip import ClipAttention, ClipLogits
-from ..method.checks import to_tokens
 from .metrics import bootstrap_difference, confusion_matrix, mean_iou
-from ..miniature.picturebook import CLASSES, STUFF, PictureBook, Scene
+from ..method.checks import to_tokens
+from ..method.errors import DotsegError
 from ..method.measures import Alone, ContrastVote, Fused, KernelVote, KLDivergence, MaximumVelocity, OptimalPath, RawLogits
 from ..method.refine import refine
+from ..miniature.picturebook import CLASSES, STUFF, PictureBook, Scene
+from ..models.clip import ClipAttention, ClipLogits
+from ..models.sources import AttentionSource
 from ..segmentation.segmenter import Segmenter
 
 # %% ../../nbs/evaluation/07_methods.ipynb #94894e79

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..method.errors import DotsegError
 from ..method.checks import check_shapes
+from ..method.errors import DotsegError
 
 # %% ../../nbs/evaluation/01_metrics.ipynb #53b9b374
 def confusion_matrix(

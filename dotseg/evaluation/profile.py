@@ -18,12 +18,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..method.errors import DotsegError
 from ..method.attention import merge_attention
+from ..method.errors import DotsegError
+from ..method.logits import normalise
+from ..method.upsampling import joint_bilateral_upsample
 from ..models.clip import ClipLogits
 from ..models.diffusion import DiffusionAttention
-from ..method.upsampling import joint_bilateral_upsample
-from ..method.logits import normalise
 from ..segmentation.presets import PRESETS, choose_device
 
 # %% ../../nbs/evaluation/08_profile.ipynb #97076549

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from ..method.errors import DotsegError
 from .metrics import boundary_iou, class_accuracy, iou, pixel_accuracy
 from ..method.checks import check_shapes
+from ..method.errors import DotsegError
 
 # %% ../../nbs/evaluation/02_reports.ipynb #71bb1241
 def class_report(

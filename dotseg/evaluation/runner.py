@@ -25,12 +25,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from ..method.errors import DotsegError
 from .datasets import Dataset
-from ..segmentation.images import ImageError, atomic_write
 from .metrics import boundary_matrix, confusion_matrix, mean_iou
-from .reports import class_report, plot_classes, report_csv
 from .protocol import Protocol, by_protocol
+from .reports import class_report, plot_classes, report_csv
+from ..method.errors import DotsegError
+from ..segmentation.images import ImageError, atomic_write
 from ..segmentation.segmenter import Segmenter
 
 # %% ../../nbs/evaluation/06_runner.ipynb #463f4627

@@ -9,8 +9,8 @@ __all__ = ['show_maps', 'overlay', 'show_labels']
 import numpy as np
 import torch
 
-from ..method.errors import DotsegError
 from .palette import class_colours
+from ..method.errors import DotsegError
 
 # %% ../../nbs/figures/02_plots.ipynb #461bcec7
 PANEL = 1.5  # inches that one panel takes

@@ -8,8 +8,8 @@ __all__ = ['scrub', 'attention_viewer']
 # %% ../../nbs/figures/03_viewers.ipynb #d3dcd117
 import numpy as np
 
-from ..method.errors import DotsegError
 from .plots import _array, _picture
+from ..method.errors import DotsegError
 
 # %% ../../nbs/figures/03_viewers.ipynb #40b9a316
 CARD = "box-sizing:border-box;margin:0;padding:10px;border-radius:6px;background:#fff;color:#222;font:14px sans-serif"

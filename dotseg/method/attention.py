@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from .errors import DotsegError
 from .checks import as_float, check_shapes
+from .errors import DotsegError
 
 # %% ../../nbs/method/04_attention.ipynb #50b0f075
 def attention_probs(

@@ -11,8 +11,8 @@ import math
 import torch
 from torch import Tensor
 
-from .errors import DotsegError
 from .checks import as_float, check_shapes, to_tokens
+from .errors import DotsegError
 
 # %% ../../nbs/method/03_logits.ipynb #96f3b241
 def _check_logits(logits, scale=1.0):

@@ -9,8 +9,8 @@ __all__ = ['maximum_velocity']
 import torch
 from torch import Tensor
 
-from .errors import DotsegError
 from .checks import as_float, check_shapes
+from .errors import DotsegError
 from .proportional_fitting import fit_factors
 
 # %% ../../nbs/method/06_maximum_velocity.ipynb #d6bc0970

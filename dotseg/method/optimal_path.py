@@ -9,8 +9,8 @@ __all__ = ['kl_discrepancy', 'attention_cost', 'optimal_path']
 import torch
 from torch import Tensor
 
-from .errors import DotsegError
 from .checks import as_float, check_shapes
+from .errors import DotsegError
 from .sinkhorn import sinkhorn
 
 # %% ../../nbs/method/05_optimal_path.ipynb #de4e9f7f

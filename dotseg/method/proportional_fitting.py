@@ -9,8 +9,8 @@ __all__ = ['fit_factors', 'doubly_stochastic']
 import torch
 from torch import Tensor
 
-from .errors import DotsegError
 from .checks import as_float, check_shapes
+from .errors import DotsegError
 
 # %% ../../nbs/method/02_proportional_fitting.ipynb #82ff2555
 def _fit(x, n_iters):  # (..., n, n) -> rows (..., n, 1), columns (..., 1, n)

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .errors import DotsegError
 from .checks import as_float, check_shapes
+from .errors import DotsegError
 
 # %% ../../nbs/method/01_sinkhorn.ipynb #4cf9fa14
 def _dense_kernel(

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .errors import DotsegError
 from .checks import as_float, check_shapes
+from .errors import DotsegError
 
 # %% ../../nbs/method/07_upsampling.ipynb #55c62c29
 def area_average(

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 import dotseg
 from ..method.errors import DotsegError
+from .picturebook import CLASSES
 from ..models.clip import ClipLogits
 from ..models.diffusion import DiffusionAttention
-from .picturebook import CLASSES
 
 # %% ../../nbs/miniature/02_embedded.ipynb #1b6f196f
 WEIGHTS = Path(dotseg.__file__).parent / "miniature" / "weights"

@@ -25,10 +25,10 @@ from safetensors.torch import save_file
 from torch import nn
 from tqdm.auto import tqdm
 
-from ..models.clip import ClipLogits
-from ..models.diffusion import find_blocks, recording
 from .embedded import CONTEXT, WEIGHTS, MiniatureTokenizer, build_clip, build_unet, build_vae, text_tokens
 from .picturebook import CLASSES, draw_scene
+from ..models.clip import ClipLogits
+from ..models.diffusion import find_blocks, recording
 
 # %% ../../nbs/miniature/03_training.ipynb #f1447e3c
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..method.errors import DotsegError
 from ..method.attention import attention_probs, resize_attention
+from ..method.errors import DotsegError
 from .checkpoints import Checkpoint, CheckpointError, checkpoint_errors
 from .prompts import PromptEncoder, best_synonym, check_classes
 from .sources import StopForward, resize_images

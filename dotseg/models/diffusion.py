@@ -18,11 +18,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..method.errors import DotsegError
 from ..method.attention import merge_attention
+from ..method.checks import check_shapes
+from ..method.errors import DotsegError
 from .checkpoints import Checkpoint, CheckpointError, check_complete, checkpoint_errors
 from .sources import StopForward, resize_images
-from ..method.checks import check_shapes
 
 # %% ../../nbs/models/05_diffusion.ipynb #7b535ec6
 def find_blocks(

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..method.errors import DotsegError
 from ..method.checks import check_shapes
+from ..method.errors import DotsegError
 
 # %% ../../nbs/models/03_prompts.ipynb #c05867bf
 def check_classes(

@@ -13,8 +13,8 @@ from typing import Protocol
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..method.errors import DotsegError
 from ..method.checks import as_float, check_shapes
+from ..method.errors import DotsegError
 
 # %% ../../nbs/models/01_sources.ipynb #01213840
 class LogitSource(Protocol):

@@ -18,10 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..method.attention import attention_probs, merge_attention
 from ..method.errors import DotsegError
-from ..method.attention import merge_attention
 from .checkpoints import Checkpoint, CheckpointError, check_complete, checkpoint_errors
-from ..method.attention import attention_probs
 from .sources import StopForward, resize_images
 
 # %% ../../nbs/models/06_vit.ipynb #68ad6767

@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from ..method.errors import DotsegError
 from ..figures.palette import class_colours
+from ..method.errors import DotsegError
 
 # %% ../../nbs/segmentation/01_images.ipynb #d5e5f937
 class ImageError(DotsegError):

@@ -16,15 +16,14 @@ from typing import Any
 import torch
 
 from ..method.errors import DotsegError
-from ..models.sources import AttentionSource
-from ..models.checkpoints import Checkpoint, find_checkpoint
-from ..models.clip import CLIP_B16, CLIP_L14, ClipAttention, ClipLogits, load_clip
-from ..models.sources import LogitSource
-from ..models.diffusion import SD2, SD2_UNET, SD2_VAE, DiffusionAttention, load_diffusion
-from ..models.vit import DINOV2_B14_REG, DinoAttention, load_dino
-from ..miniature.embedded import WEIGHTS, load_miniature
 from ..method.measures import ContrastVote, Measure, OptimalPath
 from ..method.refine import DiscrepancyConfig
+from ..miniature.embedded import WEIGHTS, load_miniature
+from ..models.checkpoints import Checkpoint, find_checkpoint
+from ..models.clip import CLIP_B16, CLIP_L14, ClipAttention, ClipLogits, load_clip
+from ..models.diffusion import SD2, SD2_UNET, SD2_VAE, DiffusionAttention, load_diffusion
+from ..models.sources import AttentionSource, LogitSource
+from ..models.vit import DINOV2_B14_REG, DinoAttention, load_dino
 
 # %% ../../nbs/segmentation/02_presets.ipynb #66d0e993
 @dataclass(frozen=True)

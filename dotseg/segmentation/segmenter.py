@@ -20,16 +20,15 @@ from PIL import Image
 from torch import Tensor
 
 from .. import __version__
-from ..method.errors import DotsegError
-from ..models.sources import AttentionSource
-from ..models.sources import LogitSource
-from .images import ImageError, label_picture, load_image, atomic_write
 from ..figures.plots import overlay, show_labels
-from .presets import PRESETS, choose_device
-from ..models.prompts import check_classes, class_names
+from ..method.errors import DotsegError
 from ..method.measures import Measure
 from ..method.refine import DiscrepancyConfig
+from ..models.prompts import check_classes, class_names
+from ..models.sources import AttentionSource, LogitSource
+from .images import ImageError, label_picture, load_image, atomic_write
 from .pipeline import MAX_PIXELS, Encoded, encode, label
+from .presets import PRESETS, choose_device
 
 # %% ../../nbs/segmentation/04_segmenter.ipynb #e2c93fbc
 @dataclass(frozen=True, eq=False)
