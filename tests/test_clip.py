@@ -67,21 +67,21 @@ def test_resize_images(dtype, device):
     assert_close(resize_images(images, 28, 20), images.to(resized))
 
 
-@pytest.mark.parametrize(
-    "images, message",
-    [
-        (torch.full((1, 3, 4, 4), math.nan), "images: 48 of 48 values are NaN"),
-        (torch.full((1, 3, 4, 4), math.inf), "images: got infinite"),
-        (torch.full((1, 3, 4, 4), 1.5), "images: values lie in"),
-        (torch.full((1, 3, 4, 4), -0.1), "images: values lie in"),
-        (torch.zeros(1, 3, 4, 4, dtype=torch.uint8), "images: expected a floating-point"),
-        (torch.zeros(3, 4, 4), "images: expected 4 axes, got 3"),
-        (torch.zeros(1, 4, 4, 3), "images: 3 is 4, expected 3"),
-        (torch.zeros(0, 3, 4, 4), "images: b is 0"),
-        (torch.zeros(1, 3, 4, 0), "images: W is 0"),
-        ([[0.0]], "images: expected a torch.Tensor, got list"),
-    ],
-)
+REFUSED_IMAGES = [  # by `resize_images`, which every source begins with
+    (torch.full((1, 3, 4, 4), math.nan), "images: 48 of 48 values are NaN"),
+    (torch.full((1, 3, 4, 4), math.inf), "images: got infinite"),
+    (torch.full((1, 3, 4, 4), 1.5), "images: values lie in"),
+    (torch.full((1, 3, 4, 4), -0.1), "images: values lie in"),
+    (torch.zeros(1, 3, 4, 4, dtype=torch.uint8), "images: expected a floating-point"),
+    (torch.zeros(3, 4, 4), "images: expected 4 axes, got 3"),
+    (torch.zeros(1, 4, 4, 3), "images: 3 is 4, expected 3"),
+    (torch.zeros(0, 3, 4, 4), "images: b is 0"),
+    (torch.zeros(1, 3, 4, 0), "images: W is 0"),
+    ([[0.0]], "images: expected a torch.Tensor, got list"),
+]
+
+
+@pytest.mark.parametrize("images, message", REFUSED_IMAGES)
 def test_refused_images(images, message):
     model = tiny()
     for call in (lambda: resize_images(images, 16, 4), lambda: ClipLogits(model, TOKENIZE)(images, ["sky"]), lambda: ClipAttention(model)(images, (2, 2))):
@@ -328,6 +328,6 @@ def test_unknown_attention(make):
 
 
 @pytest.mark.parametrize("image_size", [0, -5, math.nan])
-def test_refused_side(image_size):
+def test_refused_image_size(image_size):
     with pytest.raises(ValueError, match="image_size: got"):
         ClipLogits(tiny(), TOKENIZE, image_size=image_size)(pictures(1, 3, 8, 8), ["sky"])

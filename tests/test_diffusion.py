@@ -7,6 +7,7 @@ from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_clip import REFUSED_IMAGES, hooks_of
 from torch import nn
 from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
@@ -60,10 +61,6 @@ def tiny_source(name="SD 2", weights=None, **options):
     weights = {block: 0.5 for block in NAMES[name][-2:]} if weights is None else weights
     pooled = rand(1, 10, seed=3) if name == "XL" else None
     return DiffusionAttention(tiny_unet(name), tiny_vae(), rand(1, 5, 8), weights, **{"image_size": 64, "pooled": pooled} | options)
-
-
-def hooks_of(module):
-    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in module.modules())
 
 
 def layers_of(unet):
@@ -402,17 +399,7 @@ def test_models_are_put_into_evaluation_mode():
     assert not unet.training and not vae.training
 
 
-@pytest.mark.parametrize(
-    "images, message",
-    [
-        (torch.full((1, 3, 4, 4), math.nan), "images: 48 of 48 values are NaN"),
-        (torch.full((1, 3, 4, 4), 1.5), "images: values lie in"),
-        (torch.zeros(1, 3, 4, 4, dtype=torch.uint8), "images: expected a floating-point"),
-        (torch.zeros(3, 4, 4), "images: expected 4 axes, got 3"),
-        (torch.zeros(0, 3, 4, 4), "images: b is 0"),
-        ("page.png", "images: expected a torch.Tensor, got str"),
-    ],
-)
+@pytest.mark.parametrize("images, message", REFUSED_IMAGES)
 def test_refused_images(images, message):
     with pytest.raises(ValueError, match=message):
         tiny_source()(images, (4, 4))
@@ -510,7 +497,7 @@ def test_refused_prompt(prompt):
         DiffusionAttention(tiny_unet(), tiny_vae(), prompt)
 
 
-def test_refused_side():
+def test_refused_image_size():
     with pytest.raises(ValueError, match="image_size: got 0"):
         tiny_source(image_size=0)(rand(1, 3, 8, 8), (2, 2))
 

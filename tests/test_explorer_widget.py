@@ -1,4 +1,6 @@
 import io
+import json
+from dataclasses import fields, replace
 from datetime import datetime
 
 import numpy as np
@@ -6,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dotseg import Explorer, Segmenter, refine
+from dotseg import DiscrepancyConfig, Explorer, Segmenter, refine
 from dotseg.app.stages import Stages
 from dotseg.method.measures import MEASURES, MaximumVelocity
 from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
@@ -79,7 +81,35 @@ def test_labels_are_those_of_refine_and_of_the_segmenter(explorer, shared, mode,
     torch.testing.assert_close(explorer.found.scores, found.scores, rtol=1e-4, atol=1e-4)  # sums in another order
 
 
+CHOICES = {  # another value for every field of a configuration
+    "mode": "velocity", "confidence_threshold": 0.8, "scale": 15.0, "scale_f": 3.0, "least_survivors": 0.9, "keep_best": True,
+    "jbu": False, "sigma_s2": 0.1, "sigma_r2": 1e-3, "radius": 0,
+}
+
+
+@pytest.mark.parametrize("field", [f.name for f in fields(DiscrepancyConfig)])
+def test_no_choice_is_forgotten(shared, field):
+    "A stage that does not know of a choice would show the picture of before."
+    base = replace(shared.config, confidence_threshold=0.9, scale=5.0)  # which drops a class
+    changed, stages = replace(base, **{field: CHOICES[field]}), Stages(shared, PAGE.image)
+    before, after = (stages(CLASSES, config)["scores"] for config in (base, changed))
+    assert torch.equal(after, Stages(shared, PAGE.image)(CLASSES, changed)["scores"])
+    assert before.shape != after.shape or not torch.equal(before, after)
+
+
+def test_notes_are_those_of_the_segmenter_and_are_shown(explorer, shared, tmp_path):
+    assert explorer.found.notes == () and "note" not in explorer.message.value
+    explorer.controls["threshold"].value = 1.0
+    notes = Segmenter(shared.logit_source, shared.attention_source, explorer.config)(PAGE.image, NAMES).notes
+    assert notes and explorer.found.notes == notes and f"note: {notes[0][:20]}" in explorer.message.value
+    explorer.controls["folder"].value = str(tmp_path)
+    explorer.controls["save"].click()
+    assert notes[0] in json.loads((tmp_path / "mask.json").read_text("utf-8"))["notes"]
+
+
 def test_another_mode_starts_from_what_its_preset_sets(shared):
+    assert shared.config_for("contrast") == Segmenter.from_preset("picturebook", device="cpu").config
+    assert Segmenter.from_preset("picturebook", device="cpu").config_for("path") == shared.config == shared.config_for("path")
     assert shared.config.with_mode("velocity") == Segmenter.from_preset("picturebook", device="cpu", mode="velocity").config
     assert shared.config.with_mode("path") == shared.config
 

@@ -285,6 +285,10 @@ def test_one_way_of_setting_a_measure_gives_what_another_gives():
     base = DiscrepancyConfig(OptimalPath(eps=0.05, reading="cost"), scale=15.0)
     assert base.with_mode("path") is base  # its own settings are kept
     assert base.with_mode("velocity") == dataclasses.replace(base, mode="velocity") == dataclasses.replace(base, mode=MaximumVelocity())
+    chosen = (OptimalPath(eps=0.5), MaximumVelocity(tau=0.5))  # of which the present measure is the exception
+    assert base.with_mode("path", chosen) is base and base.with_mode("velocity", chosen).mode == chosen[1] and base.with_mode("kl", chosen) == base.with_mode("kl")
+    with pytest.raises(ValueError, match="mode: got 'magic', expected one of velocity, path"):
+        base.with_mode("magic", chosen)
     assert DiscrepancyConfig("path") == DiscrepancyConfig(mode="path") == DiscrepancyConfig(OptimalPath())
     for name, kind in MEASURES.items():
         assert DiscrepancyConfig(name).mode == kind() and DiscrepancyConfig(name).describe()["mode"]["name"] == name
@@ -325,6 +329,14 @@ def test_notes_on_next_to_nothing_left_and_on_contradiction():
     assert found.kept.tolist() == [0] and len(found.notes) == 2
     assert "only 0.1% of the patches survive suppression at 0.9" in found.notes[0] and "agrees with the logits on 16% of the patches" in found.notes[1]
     assert refine(logits, torch.eye(1024), torch.zeros(3, 32, 32), DiscrepancyConfig("logits")).notes == ()
+
+
+def test_notes_speak_of_the_threshold_that_was_used():
+    g = torch.Generator().manual_seed(0)
+    logits = 0.2 + 0.1 * torch.randn(6, 8, 8, generator=g)
+    lowered = DiscrepancyConfig("alone", scale=1.0, least_survivors=0.5)
+    assert "suppression was undone" in refine(logits, None, torch.zeros(3, 8, 8), dataclasses.replace(lowered, least_survivors=0.0)).notes[0]
+    assert not any("suppression" in note for note in refine(logits, None, torch.zeros(3, 8, 8), lowered).notes)  # half of the patches survive
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 1.0])

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from real_formats import dino_shapes, write_dino
+from test_clip import REFUSED_IMAGES, hooks_of, pictures
 from torch import nn
 from torch.testing import assert_close
 from transformers import CLIPVisionConfig, CLIPVisionModel, Dinov2Config, Dinov2ForImageClassification, Dinov2Model, Dinov2WithRegistersConfig
@@ -38,14 +39,6 @@ def tiny(registers=0, seed=0, **options):
     for p in model.parameters():  # away from the zeros and ones that layers start with
         p.data += 0.05 * torch.randn_like(p)
     return model.eval().requires_grad_(False)
-
-
-def pictures(*shape, seed=1):
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def hooks_of(module):
-    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in module.modules())
 
 
 def prepared(images):
@@ -327,16 +320,7 @@ def test_colours_are_imagenets():
 # errors
 
 
-@pytest.mark.parametrize(
-    "images, message",
-    [
-        (torch.full((1, 3, 4, 4), math.nan), "images: 48 of 48 values are NaN"),
-        (torch.full((1, 3, 4, 4), 1.5), "images: values lie in"),
-        (torch.zeros(1, 3, 4, 4, dtype=torch.uint8), "images: expected a floating-point"),
-        (torch.zeros(3, 4, 4), "images: expected 4 axes, got 3"),
-        (torch.zeros(0, 3, 4, 4), "images: b is 0"),
-    ],
-)
+@pytest.mark.parametrize("images, message", REFUSED_IMAGES)
 def test_refused_images(images, message):
     model = tiny()
     with pytest.raises(ValueError, match=message):
@@ -374,7 +358,7 @@ def test_refused_models(make):
 
 
 @pytest.mark.parametrize("image_size", [0, -5, math.nan])
-def test_refused_side(image_size):
+def test_refused_image_size(image_size):
     with pytest.raises(ValueError, match="image_size: got"):
         DinoAttention(tiny(), image_size=image_size)(pictures(1, 3, 8, 8), (4, 4))
 

@@ -182,7 +182,7 @@ class Explorer(widgets.VBox):
         self.controls, self.blocks = _controls(segmenter, check_classes(classes)), _block_controls(segmenter.attention_source)
         self.picker, self.found = PatchPicker(), None
         self.attention, self.labels, self.maps, self.lines, self.message = (widgets.HTML() for _ in range(5))
-        self._show()
+        self._say(self._show())
         for control in [*self.controls.values(), *self.blocks.values()]:
             if control not in (self.controls["upload"], self.controls["save"]):
                 control.observe(lambda change: self._try(self._show), "value")
@@ -229,9 +229,12 @@ class Explorer(widgets.VBox):
         "The lines that make the same mask."
         return python_lines(self.segmenter, self.source or str(Path(self.controls["folder"].value) / "mask.image.png"), self.classes, self.config, self.weights)
 
+    def _say(self, text):
+        self.message.value = f'<div role="status">{html.escape(text)}</div>'
+
     def _try(self, action):
         try:
-            self.message.value = f'<div role="status">{html.escape(action() or "")}</div>'
+            self._say(action())
         except Exception as error:  # whatever it is, the user sees it here and nowhere else
             kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
             self.message.value = f'<div class="dotseg-error" role="alert">{html.escape(kind + str(error))}</div>'
@@ -244,12 +247,13 @@ class Explorer(widgets.VBox):
         if weights:
             made_by["models"]["blocks"] = ", ".join(f"{name} {value:g}" for name, value in weights.items())
         labels = got["labels"].to(torch.uint8 if len(classes) <= 256 else torch.int32)
-        self.found = Segmentation(self.stages.picture, labels, got["scores"], kept, names, made_by, self.source)
+        self.found = Segmentation(self.stages.picture, labels, got["scores"], kept, names, made_by, self.source, got["notes"])
         self._show_patch(got)
         picture = overlay(_small(self.found.image), _small(labels), len(names))
         self.labels.value = f'<div class="dotseg-strip">{_tile(picture, "labels", "the image with its labels", wide=True)}{_legend(self.found)}</div>'
         self.maps.value = _strip("logits", got["logits"], names, shared=True) + _strip("discrepancy", got["maps"], [names[i] for i in kept])
         self.lines.value = f'<pre class="dotseg-lines">{html.escape(self.python())}</pre>'
+        return "; ".join(f"note: {note}" for note in got["notes"])
 
     def _show_patch(self, got):
         rows, columns = got["logits"].shape[-2:]
@@ -270,7 +274,7 @@ class Explorer(widgets.VBox):
         except UnidentifiedImageError:
             raise ImageError(f"{upload['name']}: not an image, or of a kind that Pillow does not know") from None
         self.stages, self.source = Stages(self.segmenter, image), None
-        self._show()
+        return self._show()
 
     def _save(self):
         folder = Path(self.controls["folder"].value)

@@ -13,18 +13,25 @@ from dataclasses import fields
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ..method.attention import merge_attention
 from ..method.measures import Measure
-from ..method.refine import DiscrepancyConfig, discrepancy, upsample
-from ..models.prompts import best_synonym, check_classes
+from ..method.refine import DiscrepancyConfig, discrepancy, selection_notes, upsample
+from ..models.prompts import all_names, best_synonym, check_classes
 from ..segmentation.images import load_image
 from ..segmentation.pipeline import encode_attention, encode_logits, enlarge, shrink, to_images
 from ..segmentation.presets import PRESETS
 from ..segmentation.segmenter import Segmenter
 
 # %% ../../nbs/app/04_stages.ipynb #f3714cab
+_UPSAMPLING = ("jbu", "sigma_s2", "sigma_r2", "radius")  # what a configuration says of the way from maps to scores
+
+
+def _measure(logits, attention, config):  # -> maps (k', h, w), kept (k',), notes
+    maps, kept = discrepancy(logits, attention, config)
+    return maps, kept, selection_notes(logits, maps, kept, config)
+
+
 class Stages:
     "From one image to its labels in steps that are done again only when something that they are made from has changed."
 
@@ -49,20 +56,21 @@ class Stages:
         classes: Sequence[str],  # k names
         config: DiscrepancyConfig,
         weights: dict[str, float] | None = None,  # of the blocks, where the attention source has blocks
-    ) -> dict[str, Tensor]:  # logits (k, h, w), attention (n, n), maps (k', h, w), scores (k', H, W), kept (k',), labels (H, W)
+    ) -> dict[str, Any]:  # logits (k, h, w), attention (n, n), maps (k', h, w), scores (k', H, W), kept (k',), labels (H, W), notes as `Scores` has them
         "Errors as the stages themselves raise them; what was computed before one is kept."
         classes, source = check_classes(classes), self.segmenter.logit_source
         images = to_images([shrink(self.picture, len(classes))])
         key: tuple = (tuple(classes), tuple(images.shape))
-        cosines = self._once("logits", key, lambda: encode_logits(images, "|".join(classes).split("|"), source).cpu())
-        logits = best_synonym(cosines.flatten(2), classes).unflatten(-1, cosines.shape[-2:])[0]
+        cosines = self._once("logits", key, lambda: encode_logits(images, all_names(classes), source).cpu())
+        logits = best_synonym(cosines, classes)[0]
         attention, attention_key = self._attention(images, cosines, weights)
-        key += (config.mode, config.confidence_threshold, config.scale, config.scale_f, attention_key if config.mode.uses_attention else ())
-        maps, kept = self._once("maps", key, lambda: discrepancy(logits, attention, config))
-        key += (config.jbu, config.sigma_s2, config.sigma_r2, config.radius)
+        before, after = ({name: value for name, value in vars(config).items() if (name in _UPSAMPLING) == late} for late in (False, True))
+        key += (before, attention_key if config.mode.uses_attention else ())
+        maps, kept, notes = self._once("maps", key, lambda: _measure(logits, attention, config))
+        key += (after,)
         scores = self._once("scores", key, lambda: upsample(maps, images[0], config))
         labels = self._once("labels", key, lambda: enlarge(kept[scores.argmax(0)], self.picture.shape[:2]))
-        return dict(logits=logits, attention=attention, maps=maps, scores=scores, kept=kept, labels=labels)
+        return dict(logits=logits, attention=attention, maps=maps, scores=scores, kept=kept, labels=labels, notes=notes)
 
     def _attention(self, images, cosines, weights):  # -> (n, n) and what it was made from
         source, key = self.segmenter.attention_source, (tuple(images.shape), tuple(cosines.shape[-2:]))

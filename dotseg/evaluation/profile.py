@@ -125,8 +125,8 @@ def profile_preset(
     attention = attention_source(image, grid)[0]
     c, f = preset.config, normalise(_noise(k, *grid), 15.0).to(attention.device)
     maps, guide = _noise(k, *grid, device=attention.device), image[0].to(attention.device)
-    stages.append(measure("discrepancy: O.P.", lambda: c.with_mode("path").mode(f, attention)))
-    stages.append(measure("discrepancy: M.V.", lambda: c.with_mode("velocity").mode(f, attention)))
+    stages.append(measure("discrepancy: O.P.", lambda: preset.settings("path").mode(f, attention)))
+    stages.append(measure("discrepancy: M.V.", lambda: preset.settings("velocity").mode(f, attention)))
     stages.append(measure("upsampling", lambda: joint_bilateral_upsample(maps, guide, c.sigma_s2, c.sigma_r2, c.radius)))
     return stages
 

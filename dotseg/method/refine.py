@@ -7,6 +7,7 @@ __all__ = ['DiscrepancyConfig', 'discrepancy', 'Scores', 'selection_notes', 'ups
 
 # %% ../../nbs/method/10_refine.ipynb #bdb8ce72
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 
 import torch
@@ -55,25 +56,32 @@ class DiscrepancyConfig:
     def with_mode(
         self,
         mode: Measure | str,  # a measure, or the name of one
+        chosen: Iterable[Measure] = (),  # those whose names stand for these settings and not for the published ones
     ) -> "DiscrepancyConfig":
         "The same choices with another measure; the name of the present one keeps its settings."
-        return self if mode == self.mode.name else replace(self, mode=find_measure(mode) if isinstance(mode, str) else mode)
+        known = {measure.name: measure for measure in (*chosen, self.mode)}
+        measure = known.get(mode) or find_measure(mode) if isinstance(mode, str) else mode
+        return self if measure == self.mode else replace(self, mode=measure)
 
     def describe(self) -> dict:
         "All choices in JSON's own types, the measure with its name."
         return asdict(self) | {"mode": {"name": self.mode.name, **asdict(self.mode)}}
 
 # %% ../../nbs/method/10_refine.ipynb #6ebfa56b
+def _suppress(logits, config):  # (k, h, w) -> the same with -inf where a patch is not sure enough of a class
+    threshold = config.confidence_threshold
+    if config.least_survivors:
+        surest = confidence(logits, config.scale).amax(0).flatten()
+        threshold = min(threshold, surest.quantile(1 - config.least_survivors).item())
+    return suppress_non_maxima(logits, threshold, config.scale)
+
+
 def _select(logits, config):  # (k, h, w) -> (k', h, w) with -inf where a patch is out, and the k' indices
     kept = reject_early(logits).nonzero().squeeze(1)
     if not len(kept):
         raise DotsegError("logits: every value is -inf, expected a finite one; check the step that made it")
     logits = logits[kept]
-    threshold = config.confidence_threshold
-    if config.least_survivors:
-        surest = confidence(logits, config.scale).amax(0).flatten()
-        threshold = min(threshold, surest.quantile(1 - config.least_survivors).item())
-    sure = suppress_non_maxima(logits, threshold, config.scale)
+    sure = _suppress(logits, config)
     alive = (sure > -math.inf).flatten(1).any(1)
     if not alive.any():  # nobody is sure of anything: suppression is undone
         return logits, kept
@@ -139,7 +147,7 @@ def selection_notes(
     "What speaks against a result: suppression that was undone or left next to nothing, classes on one patch, and maps that contradict the logits."
     notes = []
     if config.mode.selects:
-        sure = suppress_non_maxima(logits[reject_early(logits)], config.confidence_threshold, config.scale) > -math.inf
+        sure = _suppress(logits[reject_early(logits)], config) > -math.inf
         patches, share = sure.flatten(1).sum(1), sure.any(0).double().mean().item()
         if not share:
             notes.append(f"no patch is {config.confidence_threshold:g} sure of its class, so suppression was undone; is scale={config.scale:g} that of the model?")

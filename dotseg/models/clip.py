@@ -189,7 +189,8 @@ class ClipLogits:
         classes = check_classes(classes)
         attention = self.last_attention(inputs) if attention is None else attention
         out = last_block(self.tower.blocks[-1], inputs[-1], attention, self.residual)
-        return best_synonym(self.prompts(classes) @ self.tower.project(out)[:, 1:].mT, classes).unflatten(-1, grid)
+        cosines = self.prompts(classes) @ self.tower.project(out)[:, 1:].mT
+        return best_synonym(cosines, classes).unflatten(-1, grid)
 
 # %% ../../nbs/models/04_clip.ipynb #d7a9c77f
 class ClipAttention:
@@ -203,7 +204,8 @@ class ClipAttention:
     ):
         if kind not in ("qk", "qq", "kk"):
             raise DotsegError(f"kind: got {kind!r}, expected qk, qq or kk")
-        self.tower, self.kind, self.image_size = VisionTower(model), kind, image_size
+        self.tower, self.kind = VisionTower(model), kind
+        self.image_size = self.tower.image_size if image_size is None else image_size
 
     @torch.no_grad()
     def __call__(
@@ -233,8 +235,7 @@ def share_tower(
     "Whether two sources read the same pass through the same vision tower."
     if not (isinstance(logit_source, ClipLogits) and isinstance(attention_source, ClipAttention)):
         return False
-    sizes = [source.tower.image_size if source.image_size is None else source.image_size for source in (logit_source, attention_source)]
-    return logit_source.tower.visual is attention_source.tower.visual and sizes[0] == sizes[1]
+    return logit_source.tower.visual is attention_source.tower.visual and logit_source.image_size == attention_source.image_size
 
 
 @torch.no_grad()

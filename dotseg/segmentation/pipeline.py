@@ -19,7 +19,7 @@ from torch import Tensor
 from ..method.checks import check_number, check_shapes
 from ..method.refine import DiscrepancyConfig, Scores, refine
 from ..models.clip import encode_once, share_tower
-from ..models.prompts import best_synonym
+from ..models.prompts import all_names, best_synonym
 from ..models.sources import AttentionSource, LogitSource
 
 # %% ../../nbs/segmentation/03_pipeline.ipynb #d757cf26
@@ -105,7 +105,7 @@ def encode(
     attention_source: AttentionSource | None,  # None: without attention
 ) -> list[Encoded]:  # one for each picture
     "Ask the models about pictures of one size, all at once."
-    names, attention = "|".join(classes).split("|"), None
+    names, attention = all_names(classes), None
     images = to_images([shrink(picture, len(classes)) for picture in pictures])
     if share_tower(logit_source, attention_source):
         cosines, attention = encode_once(logit_source, attention_source, images, names)  # type: ignore[arg-type]
@@ -113,7 +113,7 @@ def encode(
         cosines = encode_logits(images, names, logit_source)
         if attention_source is not None:
             attention = encode_attention(images, cosines, attention_source)
-    logits = best_synonym(cosines.flatten(2), classes).unflatten(-1, cosines.shape[-2:])
+    logits = best_synonym(cosines, classes)
     rows = [None] * len(images) if attention is None else attention
     return [Encoded(*parts) for parts in zip(images.to(logits.device), cosines, logits, rows)]
 

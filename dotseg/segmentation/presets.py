@@ -56,9 +56,8 @@ class Preset:
         **changes,  # other fields of `DiscrepancyConfig`
     ) -> DiscrepancyConfig:
         "The preset's configuration with changes; `DotsegError` for a bad value."
-        chosen = {measure.name: measure for measure in (*self.measures, self.config.mode)}
-        mode = self.config.mode if mode is None else chosen.get(mode, mode) if isinstance(mode, str) else mode
-        return replace(self.config.with_mode(mode), **changes)
+        config = self.config if mode is None else self.config.with_mode(mode, self.measures)
+        return replace(config, **changes)
 
     def build(
         self,

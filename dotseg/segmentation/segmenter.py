@@ -132,8 +132,7 @@ class Segmenter:
     ) -> DiscrepancyConfig:
         "The present configuration with another measure; a name stands for the preset's settings of that measure, or else for those of the paper."
         preset = PRESETS.get(self.models.get("preset", ""))
-        chosen = {measure.name: measure for measure in preset.measures} if preset else {}
-        return self.config.with_mode(chosen.get(mode, mode) if isinstance(mode, str) and mode != self.config.mode.name else mode)
+        return self.config.with_mode(mode, (*preset.measures, preset.config.mode) if preset else ())
 
     def settings(
         self,
