@@ -5,7 +5,9 @@ from .evaluation.datasets import DATASETS as DATASETS, DatasetError as DatasetEr
 from .evaluation.protocol import Protocol as Protocol
 from .evaluation.runner import evaluate as evaluate
 from .method.attention import attention_probs as attention_probs, merge_attention as merge_attention, resize_attention as resize_attention
+from .method.background import Background as Background
 from .method.contrast_vote import contrast_vote as contrast_vote
+from .method.diagnostics import Diagnostics as Diagnostics
 from .method.errors import DotsegError as DotsegError
 from .method.logits import normalise as normalise, reject_early as reject_early, suppress_non_maxima as suppress_non_maxima
 from .method.maximum_velocity import maximum_velocity as maximum_velocity

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dotseg import DiscrepancyConfig, Explorer, Segmenter, refine
+from dotseg import Background, DiscrepancyConfig, Explorer, Segmenter, refine
 from dotseg.app.stages import Stages
 from dotseg.method.measures import MEASURES, MaximumVelocity
 from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
@@ -83,7 +83,7 @@ def test_labels_are_those_of_refine_and_of_the_segmenter(explorer, shared, mode,
 
 CHOICES = {  # another value for every field of a configuration
     "mode": "velocity", "confidence_threshold": 0.8, "scale": 15.0, "scale_f": 3.0, "least_survivors": 0.9, "keep_best": True,
-    "jbu": False, "sigma_s2": 0.1, "sigma_r2": 1e-3, "radius": 0,
+    "jbu": False, "sigma_s2": 0.1, "sigma_r2": 1e-3, "radius": 0, "background": Background(ownership=0.9),
 }
 
 
@@ -92,9 +92,10 @@ def test_no_choice_is_forgotten(shared, field):
     "A stage that does not know of a choice would show the picture of before."
     base = replace(shared.config, confidence_threshold=0.9, scale=5.0)  # which drops a class
     changed, stages = replace(base, **{field: CHOICES[field]}), Stages(shared, PAGE.image)
-    before, after = (stages(CLASSES, config)["scores"] for config in (base, changed))
-    assert torch.equal(after, Stages(shared, PAGE.image)(CLASSES, changed)["scores"])
-    assert before.shape != after.shape or not torch.equal(before, after)
+    before, after = (stages(CLASSES, config) for config in (base, changed))
+    afresh = Stages(shared, PAGE.image)(CLASSES, changed)
+    assert torch.equal(after["scores"], afresh["scores"]) and torch.equal(after["labels"], afresh["labels"])
+    assert before["scores"].shape != after["scores"].shape or not torch.equal(before["scores"], after["scores"]) or not torch.equal(before["labels"], after["labels"])
 
 
 def test_notes_are_those_of_the_segmenter_and_are_shown(explorer, shared, tmp_path):

@@ -14,7 +14,7 @@ from scipy.ndimage import binary_erosion
 from dotseg.evaluation.metrics import (
     bands, bootstrap_difference, boundary_iou, boundary_matrix, class_accuracy, confusion_matrix, grouping_auc, iou, mean_iou, pixel_accuracy)
 from dotseg.evaluation.reports import class_report, plot_classes, report_csv, report_text
-from dotseg.segmentation.pipeline import mark_background
+from dotseg.method.background import mark_background
 
 
 @settings(max_examples=30, deadline=None)

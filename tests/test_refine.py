@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
+from dotseg.method.background import Background
 from dotseg.method.errors import DotsegError
 from dotseg.method.logits import normalise, suppress_non_maxima
 from dotseg.method.maximum_velocity import maximum_velocity
@@ -254,7 +255,7 @@ PAPER = [
 ]
 OURS = [  # where the paper says nothing
     (OptimalPath(), "reading", "potential"), (DiscrepancyConfig(), "mode", MaximumVelocity()), (DiscrepancyConfig(), "scale", 100.0),
-    (DiscrepancyConfig(), "scale_f", None), (DiscrepancyConfig(), "keep_best", False), (DiscrepancyConfig(), "least_survivors", 0.0), (DiscrepancyConfig(), "jbu", True), (DiscrepancyConfig(), "radius", 2),
+    (DiscrepancyConfig(), "scale_f", None), (DiscrepancyConfig(), "keep_best", False), (DiscrepancyConfig(), "least_survivors", 0.0), (DiscrepancyConfig(), "jbu", True), (DiscrepancyConfig(), "radius", 2), (DiscrepancyConfig(), "background", None),
 ]  # fmt: skip
 
 
@@ -267,7 +268,7 @@ def test_defaults(holder, field, value):
     "function, names",
     [
         (optimal_path, {"eps": 0.1, "n_iters": 50, "reading": "potential"}), (maximum_velocity, {"tau": 0.3, "ipf_iters": 15, "max_steps": 100}),
-        (doubly_stochastic, {"n_iters": 15}), (sinkhorn, {"eps": 0.1, "n_iters": 50, "tol": 0.0}), (suppress_non_maxima, {"threshold": 0.9, "scale": 100.0}),
+        (doubly_stochastic, {"n_iters": 15}), (sinkhorn, {"eps": 0.1, "n_iters": 50, "tol": 0.0}), (suppress_non_maxima, {"threshold": 0.9, "scale": 100.0, "groups": None}),
         (normalise, {"scale": 100.0}), (joint_bilateral_upsample, {"sigma_s2": 1.0, "sigma_r2": 0.1, "radius": 2}),
     ],
 )  # fmt: skip
@@ -304,12 +305,13 @@ def test_config_round_trip_and_every_field_counts():
         ("path", "mode", OptimalPath(n_iters=1)), ("path", "mode", OptimalPath(reading="cost")), ("velocity", "mode", MaximumVelocity(tau=1e-6)),
         ("velocity", "mode", MaximumVelocity(ipf_iters=0)), ("fused", "mode", Fused(path=OptimalPath(eps=0.5))), ("fused", "mode", Fused(velocity=MaximumVelocity(tau=1e-6))),
         ("velocity", "jbu", False), ("velocity", "sigma_s2", 3.0), ("velocity", "sigma_r2", 1.0), ("velocity", "radius", 0),
+        ("velocity", "background", Background(["word", "other"])),
     ]  # fmt: skip
     assert {name for _, name, _ in changes} == {f.name for f in dataclasses.fields(DiscrepancyConfig)}
     for mode, name, value in changes:
         base = DiscrepancyConfig(mode=mode, scale=25.0)
-        a, b = (refine(logits, attention, image, c).scores for c in (base, dataclasses.replace(base, **{name: value})))
-        assert a.shape != b.shape or not torch.allclose(a, b, rtol=1e-9, atol=1e-12), name
+        a, b = (refine(logits, attention, image, c) for c in (base, dataclasses.replace(base, **{name: value})))
+        assert a.scores.shape != b.scores.shape or not torch.allclose(a.scores, b.scores, rtol=1e-9, atol=1e-12) or not torch.equal(a.labels, b.labels), name
 
 
 @pytest.mark.parametrize("threshold, scale, words", [
@@ -326,8 +328,9 @@ def test_notes_on_next_to_nothing_left_and_on_contradiction():
     logits = torch.full((3, 32, 32), 0.2)
     logits[0, 0, 0], logits[1, 5:, :] = 0.9, 0.21
     found = refine(logits, torch.eye(1024), torch.zeros(3, 32, 32), DiscrepancyConfig("alone"))
-    assert found.kept.tolist() == [0] and len(found.notes) == 2
+    assert found.kept.tolist() == [0] and len(found.notes) == 3
     assert "only 0.1% of the patches survive suppression at 0.9" in found.notes[0] and "agrees with the logits on 16% of the patches" in found.notes[1]
+    assert found.notes[2] == "class 1 and class 2 are told apart in no patch"
     assert refine(logits, torch.eye(1024), torch.zeros(3, 32, 32), DiscrepancyConfig("logits")).notes == ()
 
 

@@ -368,10 +368,10 @@ def test_every_index_survives_the_mask():
     for k in (2, 16, 256, 300, 65536):
         labels = torch.arange(k).reshape(2, -1)
         file = io.BytesIO()
-        label_picture(labels, k).save(file, "PNG")
+        label_picture(labels, [str(c) for c in range(k)]).save(file, "PNG")
         np.testing.assert_array_equal(np.asarray(Image.open(file)), labels.numpy())
     with pytest.raises(ValueError, match="k: got 65537"):
-        label_picture(labels, 65537)
+        label_picture(labels, range(65537))
 
 
 def refuse_constant(name):
@@ -387,7 +387,8 @@ def test_the_report_is_complete_and_strict(tmp_path):
     assert sorted(p.name for p in mask.parent.iterdir()) == ["scene.v2.json", "scene.v2.overlay.png", "scene.v2.png"]
     report = json.loads((mask.parent / "scene.v2.json").read_bytes(), parse_constant=refuse_constant)
     assert report == {
-        "source": str(path), "size": [20, 30], "worked_at": [20, 30], "areas": out.areas, "notes": [], "settings": seg.settings(out.classes),
+        "source": str(path), "size": [20, 30], "worked_at": [20, 30], "areas": out.areas, "kept": out.classes, "dropped": {}, "notes": [],
+        "diagnostics": out.diagnostics.describe(), "settings": seg.settings(out.classes),
     }
     config = report["settings"]["config"]
     assert config["mode"] == {"name": "fused", "path": vars(OptimalPath()), "velocity": vars(MaximumVelocity())}

@@ -24,6 +24,7 @@ from PIL import Image, UnidentifiedImageError
 from .stages import Stages, python_lines
 from ..figures.palette import class_colours
 from ..figures.plots import overlay
+from ..method.background import NAME
 from ..method.errors import DotsegError
 from ..method.measures import MEASURES, Fused, MaximumVelocity, Measure, OptimalPath
 from ..method.refine import DiscrepancyConfig
@@ -65,7 +66,7 @@ def _small(x):  # every second (third, ...) pixel, enough for a panel
 
 
 def _legend(found):  # a Segmentation -> its classes by area
-    colours = class_colours(len(found.classes))
+    colours = class_colours(found.classes)
     rows = [f'<li><span style="background:rgb{tuple(colours[found.classes.index(name)].tolist())}"></span>{html.escape(name)} <b>{share:.1%}</b></li>'
             for name, share in found.areas.items()]
     return f'<ul class="dotseg-legend">{"".join(rows)}</ul>'
@@ -152,6 +153,7 @@ def _controls(segmenter, classes):  # name -> control
         "eps": widgets.FloatLogSlider(value=eps, min=min(-2, np.log10(eps)), max=max(0, np.log10(eps)), step=0.01, description="eps", **later),
         "tau": widgets.FloatSlider(value=tau, min=0, max=max(1, tau), step=0.01, description="tau", **later),
         "jbu": widgets.Checkbox(value=c.jbu, description="JBU", **WIDTH),
+        "background": widgets.Checkbox(value=c.background is not None, description="background", **WIDTH),
         "row": widgets.IntSlider(description="row", max=0, **later),
         "column": widgets.IntSlider(description="column", max=0, **later),
         "classes": widgets.Textarea(value="\n".join(classes), description="classes", rows=5, placeholder="one a line; sofa|couch is one class", **later),
@@ -201,17 +203,18 @@ class Explorer(widgets.VBox):
         if self.blocks:
             more.set_title(0, "weights of the blocks")
         export = widgets.Accordion([widgets.VBox([self.lines, _row([c["folder"], c["save"]])])], titles=("export",))
-        return [widgets.HTML(STYLE), _row([column("mode", "threshold", "eps", "tau", "jbu"), column("row", "column", "classes", "upload")]),
+        return [widgets.HTML(STYLE), _row([column("mode", "threshold", "eps", "tau", "jbu", "background"), column("row", "column", "classes", "upload")]),
                 self.message, _row([widgets.VBox([widgets.HTML('<div class="dotseg-hint">image: click a patch</div>'), self.picker]), self.attention, self.labels]),
                 self.maps, *([more] if self.blocks else []), export]
 
     @property
     def config(self) -> DiscrepancyConfig:
         "What the controls say."
-        value = {name: self.controls[name].value for name in ("mode", "threshold", "eps", "tau", "jbu")}
+        value = {name: self.controls[name].value for name in ("mode", "threshold", "eps", "tau", "jbu", "background")}
         config = self.segmenter.config_for(value["mode"])
         mode = _adjust(config.mode, float(f"{value['eps']:.3g}"), value["tau"])  # eps as the slider shows it, and short in the lines
-        return replace(config, mode=mode, confidence_threshold=value["threshold"], jbu=value["jbu"])
+        background = (config.background or self.segmenter.own_background) if value["background"] else None
+        return replace(config, mode=mode, confidence_threshold=value["threshold"], jbu=value["jbu"], background=background)
 
     @property
     def weights(self) -> dict[str, float] | None:
@@ -242,18 +245,20 @@ class Explorer(widgets.VBox):
     def _show(self):
         classes, config, weights = self.classes, self.config, self.weights
         got = self.stages(classes, config, weights)
-        names, kept = class_names(classes), got["kept"].tolist()
+        names = [NAME] * bool(config.background) + class_names(classes)
         made_by = Segmenter(self.segmenter.logit_source, self.segmenter.attention_source, config, self.segmenter.models).settings(classes)
         if weights:
             made_by["models"]["blocks"] = ", ".join(f"{name} {value:g}" for name, value in weights.items())
-        labels = got["labels"].to(torch.uint8 if len(classes) <= 256 else torch.int32)
-        self.found = Segmentation(self.stages.picture, labels, got["scores"], kept, names, made_by, self.source, got["notes"])
+        labels = got["labels"].to(torch.uint8 if len(names) <= 256 else torch.int32)
+        self.found = Segmentation(self.stages.picture, labels, got["scores"], got["kept"], names, made_by, self.source, got["diagnostics"])
         self._show_patch(got)
-        picture = overlay(_small(self.found.image), _small(labels), len(names))
+        picture = overlay(_small(self.found.image), _small(labels), len(names), colours=class_colours(names))
         self.labels.value = f'<div class="dotseg-strip">{_tile(picture, "labels", "the image with its labels", wide=True)}{_legend(self.found)}</div>'
-        self.maps.value = _strip("logits", got["logits"], names, shared=True) + _strip("discrepancy", got["maps"], [names[i] for i in kept])
+        rows, words = class_names(got["rows"]), len(got["rows"]) - len(classes)
+        own = [(i, row) for i, row in enumerate(got["won"]) if row >= words]  # the words' maps are many and of no interest
+        self.maps.value = _strip("logits", got["logits"][words:], rows[words:], shared=True) + _strip("discrepancy", got["maps"][[i for i, _ in own]], [rows[row] for _, row in own])
         self.lines.value = f'<pre class="dotseg-lines">{html.escape(self.python())}</pre>'
-        return "; ".join(f"note: {note}" for note in got["notes"])
+        return "; ".join(f"note: {note}" for note in self.found.notes)
 
     def _show_patch(self, got):
         rows, columns = got["logits"].shape[-2:]

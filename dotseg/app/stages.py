@@ -15,11 +15,12 @@ from typing import Any
 import torch
 
 from ..method.attention import merge_attention
+from ..method.background import Background
 from ..method.measures import Measure
-from ..method.refine import DiscrepancyConfig, discrepancy, selection_notes, upsample
-from ..models.prompts import all_names, best_synonym, check_classes
+from ..method.refine import DiscrepancyConfig, discrepancy, examine, label_pixels, upsample
+from ..models.prompts import all_names, best_synonym
 from ..segmentation.images import load_image
-from ..segmentation.pipeline import encode_attention, encode_logits, enlarge, shrink, to_images
+from ..segmentation.pipeline import encode_attention, encode_logits, enlarge, rows_for, shrink, to_images
 from ..segmentation.presets import PRESETS
 from ..segmentation.segmenter import Segmenter
 
@@ -27,9 +28,9 @@ from ..segmentation.segmenter import Segmenter
 _UPSAMPLING = ("jbu", "sigma_s2", "sigma_r2", "radius")  # what a configuration says of the way from maps to scores
 
 
-def _measure(logits, attention, config):  # -> maps (k', h, w), kept (k',), notes
+def _measure(logits, attention, config):  # -> maps (k', h, w), kept (k',), diagnostics
     maps, kept = discrepancy(logits, attention, config)
-    return maps, kept, selection_notes(logits, maps, kept, config)
+    return maps, kept, examine(logits, attention, maps, kept, config)
 
 
 class Stages:
@@ -56,21 +57,22 @@ class Stages:
         classes: Sequence[str],  # k names
         config: DiscrepancyConfig,
         weights: dict[str, float] | None = None,  # of the blocks, where the attention source has blocks
-    ) -> dict[str, Any]:  # logits (k, h, w), attention (n, n), maps (k', h, w), scores (k', H, W), kept (k',), labels (H, W), notes as `Scores` has them
+    ) -> dict[str, Any]:  # rows (names), logits (rows, h, w), attention (n, n), maps (k', h, w) of the rows won; scores (k'', H, W), kept (k'',), labels (H, W), diagnostics as `Scores` has them
         "Errors as the stages themselves raise them; what was computed before one is kept."
-        classes, source = check_classes(classes), self.segmenter.logit_source
-        images = to_images([shrink(self.picture, len(classes))])
-        key: tuple = (tuple(classes), tuple(images.shape))
-        cosines = self._once("logits", key, lambda: encode_logits(images, all_names(classes), source).cpu())
-        logits = best_synonym(cosines, classes)[0]
+        (rows, config), source = rows_for(classes, config), self.segmenter.logit_source
+        images = to_images([shrink(self.picture, len(rows))])
+        key: tuple = (tuple(rows), tuple(images.shape))
+        cosines = self._once("logits", key, lambda: encode_logits(images, all_names(rows), source).cpu())
+        logits = best_synonym(cosines, rows)[0]
         attention, attention_key = self._attention(images, cosines, weights)
-        before, after = ({name: value for name, value in vars(config).items() if (name in _UPSAMPLING) == late} for late in (False, True))
-        key += (before, attention_key if config.mode.uses_attention else ())
-        maps, kept, notes = self._once("maps", key, lambda: _measure(logits, attention, config))
+        before, after = ({name: value for name, value in vars(config).items() if name != "background" and (name in _UPSAMPLING) == late} for late in (False, True))
+        key += (before, config.background is None, config.words, attention_key if config.mode.uses_attention else ())
+        maps, won, diagnostics = self._once("maps", key, lambda: _measure(logits, attention, config))
         key += (after,)
-        scores = self._once("scores", key, lambda: upsample(maps, images[0], config))
-        labels = self._once("labels", key, lambda: enlarge(kept[scores.argmax(0)], self.picture.shape[:2]))
-        return dict(logits=logits, attention=attention, maps=maps, scores=scores, kept=kept, labels=labels, notes=notes)
+        full = self._once("scores", key, lambda: upsample(maps, images[0], config))
+        labels, scores, kept = self._once("labels", (*key, config.background), lambda: label_pixels(full, won, logits, config))
+        labels = enlarge(labels, self.picture.shape[:2])
+        return dict(rows=rows, logits=logits, attention=attention, maps=maps, won=won.tolist(), scores=scores, kept=kept.tolist(), labels=labels, diagnostics=diagnostics)
 
     def _attention(self, images, cosines, weights):  # -> (n, n) and what it was made from
         source, key = self.segmenter.attention_source, (tuple(images.shape), tuple(cosines.shape[-2:]))
@@ -92,8 +94,11 @@ def python_lines(
     models, preset = segmenter.models, PRESETS.get(segmenter.models.get("preset", ""))
     usual = preset.config if preset else DiscrepancyConfig()
     changes = {f.name: getattr(config, f.name) for f in fields(config) if getattr(config, f.name) != getattr(usual, f.name)}
+    if preset and changes.get("background") == preset.background:
+        changes["background"] = True
     given = ", ".join(f"{name}={value!r}" for name, value in changes.items())
-    needed = sorted({type(value).__name__ for value in _measures(changes.get("mode"))} | {"Segmenter" if preset else "DiscrepancyConfig"})
+    needed = sorted({type(value).__name__ for value in (*_measures(changes.get("mode")), changes.get("background")) if isinstance(value, Measure | Background)}
+                    | {"Segmenter" if preset else "DiscrepancyConfig"})
     lines = [f"from dotseg import {', '.join(needed)}", ""]
     if preset:
         lines.append(f"segmenter = Segmenter.from_preset({models['preset']!r}, dtype={models['dtype']!r}{', ' if given else ''}{given})")

@@ -130,7 +130,7 @@ class _ByProtocol(Segmenter):  # a segmenter whose results record the protocol
     def __init__(self, logits, segmenter, protocol):
         super().__init__(logits, segmenter.attention_source, segmenter.config, segmenter.models)
         self.protocol = protocol
-        self.background = (protocol.background_threshold, protocol.scale) if protocol.background_threshold else None
+        self.by_name = (protocol.background_threshold, protocol.scale) if protocol.background_threshold else None
 
     def settings(self, classes):
         return super().settings(classes) | {"protocol": asdict(self.protocol)}

@@ -6,6 +6,8 @@
 __all__ = ['FIRST', 'class_colours']
 
 # %% ../../nbs/figures/01_palette.ipynb #6fd22fd3
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..method.errors import DotsegError
@@ -18,9 +20,13 @@ FIRST = np.array([list(bytes.fromhex(colour)) for colour in """
 
 
 def class_colours(
-    k: int,  # number of classes, at least 1
+    k: int | Sequence[str],  # number of classes, at least 1; or their names, of which a first one "background" is black
 ) -> np.ndarray:  # (k, 3) uint8, row c is the colour of class c; the first 20 are colour-blind safe, 256 differ
-    "One colour per class, always the same for the same index; after 256 classes the list starts again."
+    "One colour per class, always the same for the same index, a background not counted; after 256 classes the list starts again."
+    if isinstance(k, (list, tuple)):
+        if k[:1] in (["background"], ("background",)):
+            return np.concatenate([np.zeros((1, 3), np.uint8), class_colours(max(1, len(k) - 1))])[: len(k)]
+        k = len(k)
     if not isinstance(k, (int, np.integer)) or k < 1:
         raise DotsegError(f"k: expected a whole number of classes, at least 1, got {k!r}")
     if k <= len(FIRST):

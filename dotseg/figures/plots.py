@@ -119,7 +119,7 @@ def show_labels(
     image,  # PIL, (H, W, 3) or (3, H, W), bytes or [0, 1]
     labels,  # (H, W) indices into `classes`, or a dict {title: (H, W)} to compare several
     classes,  # the k class names
-    colours=None,  # (k, 3) uint8; `class_colours(k)` by default
+    colours=None,  # (k, 3) uint8; `class_colours(classes)` by default
     alpha: float = 0.7,  # weight of the class colours
     ncols: int | None = None,  # panels in a row, the image included; 6 by default
 ):  # -> matplotlib Figure
@@ -127,7 +127,7 @@ def show_labels(
     from matplotlib.patches import Patch
 
     k = len(classes)
-    colours = class_colours(k) if colours is None else _array(colours)
+    colours = class_colours(classes) if colours is None else _array(colours)
     maps = labels if isinstance(labels, dict) else {"": labels}
     panels = [_picture(image), *(overlay(image, m, k, alpha, colours) for m in maps.values())]
     fig, axes = _panels(len(panels), ncols, panels[0].shape)

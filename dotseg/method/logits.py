@@ -51,15 +51,21 @@ def reject_early(
 def confidence(
     logits: Tensor,  # (..., k, h, w) class scores, such as cosines; -inf: out
     scale: float = 100.0,  # the logit scale that the model was trained with; CLIP's is 100
+    groups: Tensor | None = None,  # (k,) whole numbers from 0: classes of one number are not rivals; None: all are
 ) -> Tensor:  # (..., k, h, w) in [0, 1]; a patch that is -inf for every class has zeros
-    "How sure each patch is of each class: the softmax of scale * logits over the classes; errors as `suppress_non_maxima`."
-    return _softmax(_check_logits(logits, scale), scale, -3)
+    "How sure each patch is of each class: the softmax of scale * logits over the classes, summed over the class's group; errors as `suppress_non_maxima`."
+    sure = _softmax(_check_logits(logits, scale), scale, -3)
+    if groups is None:
+        return sure
+    check_shapes(groups=(groups, f"{logits.shape[-3]}"))
+    return sure.new_zeros(sure.shape).index_add(-3, groups, sure).index_select(-3, groups).clamp_max(1)
 
 
 def suppress_non_maxima(
     logits: Tensor,  # (..., k, h, w) class scores, such as cosines; -inf: out
     threshold: float = 0.9,  # smallest confidence that survives, in [0, 1]; over 0.5 the supports are disjoint
     scale: float = 100.0,  # the logit scale that the model was trained with; CLIP's is 100
+    groups: Tensor | None = None,  # (k,) as for `confidence`
 ) -> Tensor:  # (..., k, h, w) the logits, with -inf where a patch is not sure enough of a class
     """Set a patch to -inf for each class of which it is less than `threshold` sure (Algorithm 1, line 3: NMS).
 
@@ -68,7 +74,7 @@ def suppress_non_maxima(
     """
     if not 0 <= threshold <= 1:
         raise DotsegError(f"threshold: got {threshold}, expected a probability in [0, 1]; the paper takes 0.9")
-    sure = confidence(logits, scale)
+    sure = confidence(logits, scale, groups)
     return logits.to(sure.dtype).masked_fill(sure < threshold, -math.inf)
 
 # %% ../../nbs/method/03_logits.ipynb #885f27c9

@@ -27,6 +27,7 @@ class Measure:
     name: ClassVar[str] = ""
     uses_attention: ClassVar[bool] = True
     selects: ClassVar[bool] = True  # reads distributions over selected patches; False: the logits themselves
+    ownership: ClassVar[float] = 0.0  # beside a background: share of its own range that a map has where its class is, in [0, 1]
 
     def __call__(
         self,
@@ -42,6 +43,7 @@ class OptimalPath(Measure):
     "How cheaply a class can be spread evenly over the image along the attention (`optimal_path`)."
 
     name: ClassVar[str] = "path"
+    ownership: ClassVar[float] = 0.25
     eps: float = 0.1  # smoothness of the transport, in units of a cost in [0, 1]
     n_iters: int = 50  # Sinkhorn iterations
     reading: str = "potential"  # "potential" (price of a patch) or "cost" (what arriving there costs)
@@ -62,6 +64,7 @@ class MaximumVelocity(Measure):
     "How long each patch takes to settle while the class spreads along the attention (`maximum_velocity`)."
 
     name: ClassVar[str] = "velocity"
+    ownership: ClassVar[float] = 0.2
     tau: float = 0.3  # a patch has settled when a step changes it by no more; 1 is its class's maximum
     ipf_iters: int = 15  # iterations that make the attention doubly stochastic
 
@@ -80,6 +83,7 @@ class KLDivergence(Measure):
 
     name: ClassVar[str] = "kl"
     uses_attention: ClassVar[bool] = False
+    ownership: ClassVar[float] = 0.02
 
     def __call__(self, f: Tensor, attention: Tensor | None = None) -> Tensor:
         "The map of each class, (..., k, n)."
@@ -103,6 +107,7 @@ class KernelVote(Measure):
     "One product of f with the kernel exp(-cost / eps) of the optimal path, a control: the transport without its marginals."
 
     name: ClassVar[str] = "vote"
+    ownership: ClassVar[float] = 0.02
     eps: float = 0.1  # sharpness of the kernel, in units of a cost in [0, 1]
 
     def __post_init__(self):
@@ -123,6 +128,7 @@ class Fused(Measure):
     "The mean of optimal path and maximum velocity, each stretched to [0, 1] over all classes and patches of the image."
 
     name: ClassVar[str] = "fused"
+    ownership: ClassVar[float] = 0.25
     path: OptimalPath = OptimalPath()
     velocity: MaximumVelocity = MaximumVelocity()
 
@@ -137,6 +143,7 @@ class ContrastVote(Measure):
 
     name: ClassVar[str] = "contrast"
     selects: ClassVar[bool] = False
+    ownership: ClassVar[float] = 0.5
     contrast: float = 2.0  # how much one standard deviation of a class over the image counts
     links: float = 1 / 16  # share of the patches that count as fully linked to a patch
     reach: float = 0.3  # how far a link is believed, in sides of the image
@@ -160,6 +167,7 @@ class RawLogits(Measure):
     name: ClassVar[str] = "logits"
     uses_attention: ClassVar[bool] = False
     selects: ClassVar[bool] = False
+    ownership: ClassVar[float] = 0.4
 
     def __call__(self, logits: Tensor, attention: Tensor | None = None) -> Tensor:
         "The logits (k, h, w) as (k, n)."

@@ -8,7 +8,7 @@ __all__ = ['ImageError', 'to_rgb', 'from_numbers', 'read_picture', 'load_image',
 # %% ../../nbs/segmentation/01_images.ipynb #8727ec73
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -123,13 +123,13 @@ def atomic_write(
 # %% ../../nbs/segmentation/01_images.ipynb #5603fc57
 def label_picture(
     labels: Tensor,  # (H, W) whole numbers, 0 to k - 1
-    k: int,  # number of classes, at most 65536
+    classes: Sequence[str],  # k names, at most 65536; a first one "background" is black
 ) -> Image.Image:
     "A palette image of at most 256 classes, or a 16-bit grey one of more; the value of a pixel is its class."
-    if k > 65536:
+    if (k := len(classes)) > 65536:
         raise DotsegError(f"k: got {k} classes, expected at most 65536, which is what a 16-bit image holds")
     if k > 256:
         return Image.fromarray(labels.numpy().astype(np.uint16))
     picture = Image.fromarray(labels.numpy().astype(np.uint8))
-    picture.putpalette(class_colours(k).tobytes())
+    picture.putpalette(class_colours(classes).tobytes())
     return picture

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MAX_PIXELS', 'MAX_SCORES', 'working_size', 'shrink', 'enlarge', 'Encoded', 'to_images', 'encode_logits',
-           'encode_attention', 'encode', 'mark_background', 'label']
+           'encode_attention', 'encode', 'rows_for', 'label']
 
 # %% ../../nbs/segmentation/03_pipeline.ipynb #90c90f1c
 from collections.abc import Sequence
@@ -12,14 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from ..method.checks import check_number, check_shapes
+from ..method.background import NAME, mark_background
+from ..method.checks import check_shapes
+from ..method.errors import DotsegError
 from ..method.refine import DiscrepancyConfig, Scores, refine
 from ..models.clip import encode_once, share_tower
-from ..models.prompts import all_names, best_synonym
+from ..models.prompts import all_names, best_synonym, check_classes
 from ..models.sources import AttentionSource, LogitSource
 
 # %% ../../nbs/segmentation/03_pipeline.ipynb #d757cf26
@@ -117,30 +118,27 @@ def encode(
     rows = [None] * len(images) if attention is None else attention
     return [Encoded(*parts) for parts in zip(images.to(logits.device), cosines, logits, rows)]
 
-# %% ../../nbs/segmentation/03_pipeline.ipynb #74478c9b
-def mark_background(
-    labels: Tensor,  # (..., H, W) whole numbers, what was predicted
-    logits: Tensor,  # (..., k, h, w) cosine similarities on the patch grid
-    threshold: float,  # in [0, 1]
-    scale: float = 40.0,  # of the softmax
-    background: int = 0,  # the class to give
-) -> Tensor:  # (..., H, W), of the type of `labels`
-    "Call background what no name is sure of: where the largest softmax over names, of logits resized bilinearly, is below the threshold."
-    check_shapes(labels=(labels, "... H W"), logits=(logits, "... k h w"))
-    check_number("threshold", threshold, 0, 1)
-    flat = logits.float().flatten(0, -4) if logits.ndim > 3 else logits.float()[None]
-    full = F.interpolate(flat, labels.shape[-2:], mode="bilinear", align_corners=False)
-    sure = (scale * full).softmax(1).amax(1).view(labels.shape)
-    return torch.where(sure < threshold, background, labels)
+# %% ../../nbs/segmentation/03_pipeline.ipynb #e5cba743
+def rows_for(
+    classes: Sequence[str],  # k names, "sofa|couch" for two names of one class
+    config: DiscrepancyConfig,
+) -> tuple[list[str], DiscrepancyConfig]:  # what a row of the logits stands for, and the configuration that goes with them
+    "The background's words, then the classes; errors as `check_classes`, and for a class that is called background beside one."
+    classes = check_classes(classes)
+    if config.background and any(name.casefold() == NAME for name in all_names(classes)):
+        raise DotsegError(f"classes: {NAME!r} is what label 0 is called; leave it out, or ask for a closed set with background=None (--background off)")
+    config = config.asked_for(classes)
+    return check_classes([*config.words, *classes]), config
 
 # %% ../../nbs/segmentation/03_pipeline.ipynb #65fa170f
 def label(
     encoded: Encoded,
     size: tuple[int, int],  # (H, W) of the picture
     config: DiscrepancyConfig,
-    background: tuple[float, float] | None = None,  # threshold and scale, as for `mark_background`; None: no background
+    by_name: tuple[float, float] | None = None,  # threshold and scale of `mark_background` over all names; None: no such rule
 ) -> tuple[Tensor, Scores]:  # labels (H, W) on the CPU, uint8 up to 256 classes, else int32; what `refine` found
     "From what the models say to a label for each pixel of the picture."
     found = refine(encoded.logits, encoded.attention, encoded.image, config)
-    labels = found.labels if background is None else mark_background(found.labels, encoded.cosines, *background)
-    return enlarge(labels.to("cpu", torch.uint8 if len(encoded.logits) <= 256 else torch.int32), size), found
+    labels = found.labels if by_name is None else mark_background(found.labels, encoded.cosines, *by_name)
+    many = len(encoded.logits) - len(config.words) + bool(config.background) > 256
+    return enlarge(labels.to("cpu", torch.int32 if many else torch.uint8), size), found

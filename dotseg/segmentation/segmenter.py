@@ -20,14 +20,17 @@ from PIL import Image
 from torch import Tensor
 
 from .. import __version__
+from ..figures.palette import class_colours
 from ..figures.plots import overlay, show_labels
+from ..method.background import NAME, Background
+from ..method.diagnostics import Diagnostics
 from ..method.errors import DotsegError
 from ..method.measures import Measure
 from ..method.refine import DiscrepancyConfig
 from ..models.prompts import check_classes, class_names
 from ..models.sources import AttentionSource, LogitSource
 from .images import ImageError, label_picture, load_image, atomic_write
-from .pipeline import MAX_PIXELS, Encoded, encode, label
+from .pipeline import MAX_PIXELS, Encoded, encode, label, rows_for
 from .presets import PRESETS, choose_device
 
 # %% ../../nbs/segmentation/04_segmenter.ipynb #e2c93fbc
@@ -39,10 +42,20 @@ class Segmentation:
     labels: Tensor  # (H, W) indices into `classes`, uint8 up to 256 classes, else int32; on the CPU
     scores: Tensor  # (k', h, w) of the k' classes that survived, at the working size; where the logits are, on a GPU if one was used
     kept: list[int]  # the k' classes of `scores`, indices into `classes`
-    classes: list[str]  # the k names that were asked for
+    classes: list[str]  # the names of the labels: the k that were asked for, after "background" if there is one
     settings: dict  # all that the result depends on besides the image, in JSON's own types
     source: str | None = None  # the file it came from
-    notes: tuple[str, ...] = ()  # where the image or the settings are outside what the method was made for
+    diagnostics: Diagnostics | None = None  # how well the logits and the attention suit the method
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        "Where the image or the settings are outside what the method was made for."
+        return self.diagnostics.notes(self.classes) if self.diagnostics else ()
+
+    @property
+    def dropped(self) -> dict[str, str]:
+        "Each class that did not survive, and why."
+        return {self.classes[i]: why for i, why in self.diagnostics.dropped.items()} if self.diagnostics else {}
 
     @property
     def areas(self) -> dict[str, float]:
@@ -58,7 +71,7 @@ class Segmentation:
         "The image with its mask laid over it."
         rows = max(1, MAX_PIXELS // self.image.shape[1])  # in strips: the sum is done in float64
         strips = ((self.image[i : i + rows], self.labels[i : i + rows]) for i in range(0, len(self.image), rows))
-        return Image.fromarray(np.concatenate([overlay(image, labels, len(self.classes), alpha) for image, labels in strips]))
+        return Image.fromarray(np.concatenate([overlay(image, labels, len(self.classes), alpha, class_colours(self.classes)) for image, labels in strips]))
 
     def plot(self):  # -> matplotlib Figure
         "The image, the mask over it, a legend; of a large image every second (third, ...) pixel, enough for a figure."
@@ -77,11 +90,12 @@ class Segmentation:
         """
         mask = Path(folder) / f"{name or (Path(self.source).stem if self.source else 'mask')}.png"
         report = {"source": self.source, "size": list(self.labels.shape), "worked_at": list(self.scores.shape[-2:]),
-                  "areas": self.areas, "notes": list(self.notes), "settings": self.settings}
+                  "areas": self.areas, "kept": [self.classes[i] for i in self.kept], "dropped": self.dropped, "notes": list(self.notes),
+                  "diagnostics": self.diagnostics.describe() if self.diagnostics else None, "settings": self.settings}
         text = json.dumps(report, indent=1, allow_nan=False) + "\n"
         mask.parent.mkdir(parents=True, exist_ok=True)
         mask.with_suffix(".json").unlink(missing_ok=True)
-        atomic_write(mask, lambda file: label_picture(self.labels, len(self.classes)).save(file, "PNG"))
+        atomic_write(mask, lambda file: label_picture(self.labels, self.classes).save(file, "PNG"))
         if with_overlay:
             atomic_write(mask.with_suffix(".overlay.png"), lambda file: self.overlay().save(file, "PNG"))
         atomic_write(mask.with_suffix(".json"), lambda file: file.write(text.encode()))
@@ -99,7 +113,7 @@ class Segmenter:
         models: dict[str, str] | None = None,  # what the sources are, recorded in every result
     ):
         self.logit_source, self.attention_source, self.config, self.models = logit_source, attention_source, config, models or {}
-        self.background: tuple[float, float] | None = None  # threshold and scale, as `mark_background` takes them
+        self.by_name: tuple[float, float] | None = None  # the peers' rule for a background, as `label` takes it
 
     @classmethod
     def from_preset(
@@ -110,6 +124,7 @@ class Segmenter:
         checkpoints: Mapping[str, str | os.PathLike] | None = None,  # part of the preset -> its file, folder or hub id
         download: bool = True,  # False: only what is on this disk
         mode: Measure | str | None = None,  # how the discrepancy is measured: a measure, such as OptimalPath(eps=0.05), or the name of one; the preset's own by default
+        background: Background | bool = False,  # what is to be label 0, before the classes; True: the preset's own; False: a closed set
         **changes,  # other fields of `DiscrepancyConfig` to set
     ) -> "Segmenter":
         """Build a preset. What is not on the disk is downloaded, after a word on how much that is.
@@ -121,7 +136,7 @@ class Segmenter:
         settings = [f.name for f in fields(DiscrepancyConfig)]
         if unknown := [c for c in changes if c not in settings]:
             raise DotsegError(f"{', '.join(unknown)}: no such setting; expected some of {', '.join(settings)}")
-        config = PRESETS[name].settings(mode, **changes)
+        config = PRESETS[name].settings(mode, background, **changes)
         device, number = choose_device(device, dtype)
         logit_source, attention_source, made_of = PRESETS[name].build(device, number, checkpoints, download)
         return cls(logit_source, attention_source, config, {"preset": name, **made_of, "dtype": str(number).removeprefix("torch.")})
@@ -133,6 +148,12 @@ class Segmenter:
         "The present configuration with another measure; a name stands for the preset's settings of that measure, or else for those of the paper."
         preset = PRESETS.get(self.models.get("preset", ""))
         return self.config.with_mode(mode, (*preset.measures, preset.config.mode) if preset else ())
+
+    @property
+    def own_background(self) -> Background:
+        "The preset's, for whoever wants one; without a preset one without words."
+        preset = PRESETS.get(self.models.get("preset", ""))
+        return preset.background if preset else Background()
 
     def settings(
         self,
@@ -146,17 +167,17 @@ class Segmenter:
         image,  # as for `load_image`
         classes: Sequence[str],  # k names
     ) -> tuple[Tensor, Tensor]:  # logits (k, h, w) and attention (n, n), on the CPU
-        "The two inputs of the method for one image; errors as `__call__`."
-        classes = check_classes(classes)
-        found = encode([load_image(image)], classes, self.logit_source, self.attention_source)[0]
+        "The two inputs of the method for one image and these names, without words of a background; errors as `__call__`."
+        found = encode([load_image(image)], check_classes(classes), self.logit_source, self.attention_source)[0]
         assert found.attention is not None
         return found.logits.cpu(), found.attention.cpu()
 
     def _segment(self, batch, classes, most):  # [(picture, source)] of one size -> a Segmentation of each; returns how many fit the memory, `most` if all
         encoded: list[Encoded] | None = None
+        rows, config = rows_for(classes, self.config)
         source = self.attention_source if self.config.mode.uses_attention else None
         try:
-            encoded = encode([picture for picture, _ in batch], classes, self.logit_source, source) if batch else []
+            encoded = encode([picture for picture, _ in batch], rows, self.logit_source, source) if batch else []
         except torch.OutOfMemoryError:
             if len(batch) == 1:
                 raise
@@ -171,8 +192,9 @@ class Segmenter:
             height, width = parts.image.shape[-2:]
             if (height, width) != picture.shape[:2]:
                 warnings.warn(f"an image of {picture.shape[1]} x {picture.shape[0]} pixels is segmented at {width} x {height}; its mask has the full size", stacklevel=3)
-            labels, found = label(parts, picture.shape[:2], self.config, self.background)
-            yield Segmentation(picture, labels, found.scores, found.kept.tolist(), class_names(classes), self.settings(classes), path, found.notes)
+            labels, found = label(parts, picture.shape[:2], config, self.by_name)
+            names = [NAME] * bool(config.background) + class_names(classes)
+            yield Segmentation(picture, labels, found.scores, found.kept.tolist(), names, self.settings(classes), path, found.diagnostics)
         return most
 
     def __call__(
@@ -195,6 +217,7 @@ class Segmenter:
             raise DotsegError("images: got one image, expected a list or generator of them; call the segmenter itself for one")
         if not isinstance(batch_size, int) or batch_size < 1:
             raise DotsegError(f"batch_size: got {batch_size!r}, expected a whole number, at least 1")
+        rows_for(classes, self.config)  # complains of bad names
         return self._stream(images, check_classes(classes), batch_size, on_error)
 
     def _stream(self, images, classes, batch_size, on_error):
