@@ -66,7 +66,9 @@ class Preset:
     ) -> DiscrepancyConfig:
         "The preset's configuration with changes; `DotsegError` for a bad value."
         config = self.config if mode is None else self.config.with_mode(mode, self.measures)
-        return replace(config, background={True: self.background, False: None}.get(background, background), **changes)
+        if isinstance(background, bool):
+            background = self.background if background else None
+        return replace(config, background=background, **changes)
 
     def build(
         self,
