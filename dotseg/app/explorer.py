@@ -6,7 +6,6 @@
 __all__ = ['PatchPicker', 'Explorer']
 
 # %% ../../nbs/app/05_explorer.ipynb #992077f2
-import base64
 import html
 import io
 from collections.abc import Sequence
@@ -15,7 +14,6 @@ from pathlib import Path
 
 import anywidget
 import ipywidgets as widgets
-import matplotlib
 import numpy as np
 import torch
 import traitlets
@@ -23,6 +21,7 @@ from PIL import Image, UnidentifiedImageError
 
 from .stages import Stages, python_lines
 from ..figures.palette import class_colours
+from ..figures.panels import STYLE, heat, legend, png_bytes, small, strip, tile
 from ..figures.plots import overlay
 from ..method.background import NAME
 from ..method.errors import DotsegError
@@ -31,45 +30,6 @@ from ..method.refine import DiscrepancyConfig
 from ..models.prompts import check_classes, class_names
 from ..segmentation.images import ImageError, atomic_write
 from ..segmentation.segmenter import Segmentation, Segmenter
-
-# %% ../../nbs/app/05_explorer.ipynb #bc4fe651
-SHOWN = 512  # pixels along a side of the pictures in the panels
-
-# %% ../../nbs/app/05_explorer.ipynb #dc5787a0
-def _png(pixels):  # (H, W, 3) uint8 -> bytes
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
-
-
-def _tile(pixels, title, alt, wide=False):
-    data = base64.b64encode(_png(pixels)).decode()
-    kind = "dotseg-tile dotseg-wide" if wide else "dotseg-tile"
-    return f'<figure class="{kind}"><figcaption>{html.escape(title)}</figcaption><img alt="{html.escape(alt)}" src="data:image/png;base64,{data}"></figure>'
-
-
-def _heat(x, low=None, high=None):  # (h, w) -> (h, w, 3) uint8
-    x = np.ma.masked_invalid(x.float().numpy())
-    norm = matplotlib.colors.Normalize(x.min() if low is None else low, x.max() if high is None else high)
-    return matplotlib.colormaps["viridis"].with_extremes(bad="0.8")(norm(x), bytes=True)[..., :3]
-
-
-def _strip(title, maps, names, shared=False):  # a row of heat maps
-    ends = (maps[maps.isfinite()].min().item(), maps[maps.isfinite()].max().item()) if shared else (None, None)
-    tiles = [_tile(_heat(m, *ends), name, f"{title} of {name}") for m, name in zip(maps, names)]
-    return f'<div class="dotseg-title">{title}</div><div class="dotseg-strip">{"".join(tiles)}</div>'
-
-
-def _small(x):  # every second (third, ...) pixel, enough for a panel
-    step = -(-max(x.shape[:2]) // SHOWN)
-    return x[::step, ::step]
-
-
-def _legend(found):  # a Segmentation -> its classes by area
-    colours = class_colours(found.classes)
-    rows = [f'<li><span style="background:rgb{tuple(colours[found.classes.index(name)].tolist())}"></span>{html.escape(name)} <b>{share:.1%}</b></li>'
-            for name, share in found.areas.items()]
-    return f'<ul class="dotseg-legend">{"".join(rows)}</ul>'
 
 # %% ../../nbs/app/05_explorer.ipynb #255d96bd
 class PatchPicker(anywidget.AnyWidget):
@@ -108,17 +68,10 @@ class PatchPicker(anywidget.AnyWidget):
     row, column = traitlets.Int(0).tag(sync=True), traitlets.Int(0).tag(sync=True)
 
 # %% ../../nbs/app/05_explorer.ipynb #baef3373
-STYLE = """<style>
+OWN_STYLE = STYLE + """<style>
 .dotseg-explorer { max-width: 1100px; color: var(--jp-ui-font-color1, #222); }
-.dotseg-tile { margin: 0; width: 112px; } .dotseg-wide, .dotseg-picker { width: clamp(150px, 42vw, 232px) !important; }
-.dotseg-tile figcaption, .dotseg-title, .dotseg-hint { font-size: 13px; line-height: 18px; } .dotseg-hint { height: 16px; } .dotseg-title { font-weight: 600; margin-top: 6px; }
-.dotseg-tile figcaption { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.dotseg-tile img, .dotseg-picker img { width: 100%; display: block; image-rendering: pixelated; border-radius: 3px; }
-.dotseg-strip { display: flex; flex-wrap: wrap; gap: 8px; } .dotseg-row { gap: 8px 16px; }
 .dotseg-picker { position: relative; cursor: crosshair; margin: 0 0 0 2px; }
 .dotseg-mark { position: absolute; box-sizing: border-box; outline: 2px solid #fff; box-shadow: 0 0 0 3.5px #000; pointer-events: none; }
-.dotseg-legend { list-style: none; margin: 18px 0 0; padding: 0; font-size: 13px; line-height: 22px; }
-.dotseg-legend span { display: inline-block; width: 12px; height: 12px; margin-right: 6px; border-radius: 2px; }
 .dotseg-error { color: #8b1a10; background: #fdecea; border-left: 4px solid #b3261e; padding: 6px 10px; font-size: 13px; line-height: 18px; }
 .dotseg-explorer pre.dotseg-lines { font: 12px/17px monospace; overflow-x: auto; margin: 0; }
 </style>"""
@@ -203,7 +156,7 @@ class Explorer(widgets.VBox):
         if self.blocks:
             more.set_title(0, "weights of the blocks")
         export = widgets.Accordion([widgets.VBox([self.lines, _row([c["folder"], c["save"]])])], titles=("export",))
-        return [widgets.HTML(STYLE), _row([column("mode", "threshold", "eps", "tau", "jbu", "background"), column("row", "column", "classes", "upload")]),
+        return [widgets.HTML(OWN_STYLE), _row([column("mode", "threshold", "eps", "tau", "jbu", "background"), column("row", "column", "classes", "upload")]),
                 self.message, _row([widgets.VBox([widgets.HTML('<div class="dotseg-hint">image: click a patch</div>'), self.picker]), self.attention, self.labels]),
                 self.maps, *([more] if self.blocks else []), export]
 
@@ -252,17 +205,17 @@ class Explorer(widgets.VBox):
         labels = got["labels"].to(torch.uint8 if len(names) <= 256 else torch.int32)
         self.found = Segmentation(self.stages.picture, labels, got["scores"], got["kept"], names, made_by, self.source, got["diagnostics"])
         self._show_patch(got)
-        picture = overlay(_small(self.found.image), _small(labels), len(names), colours=class_colours(names))
-        self.labels.value = f'<div class="dotseg-strip">{_tile(picture, "labels", "the image with its labels", wide=True)}{_legend(self.found)}</div>'
+        picture = overlay(small(self.found.image), small(labels), len(names), colours=class_colours(names))
+        self.labels.value = f'<div class="dotseg-strip">{tile(picture, "labels", "the image with its labels", wide=True)}{legend(self.found.areas, self.found.classes)}</div>'
         rows, words = class_names(got["rows"]), len(got["rows"]) - len(classes)
         own = [(i, row) for i, row in enumerate(got["won"]) if row >= words]  # the words' maps are many and of no interest
-        self.maps.value = _strip("logits", got["logits"][words:], rows[words:], shared=True) + _strip("discrepancy", got["maps"][[i for i, _ in own]], [rows[row] for _, row in own])
+        self.maps.value = strip("logits", got["logits"][words:], rows[words:], shared=True) + strip("discrepancy", got["maps"][[i for i, _ in own]], [rows[row] for _, row in own])
         self.lines.value = f'<pre class="dotseg-lines">{html.escape(self.python())}</pre>'
         return "; ".join(f"note: {note}" for note in self.found.notes)
 
     def _show_patch(self, got):
         rows, columns = got["logits"].shape[-2:]
-        picture = _png(np.ascontiguousarray(_small(self.stages.picture)))
+        picture = png_bytes(np.ascontiguousarray(small(self.stages.picture)))
         self.picker.set_trait("rows", rows)
         self.picker.set_trait("columns", columns)
         if picture != self.picker.picture:
@@ -270,7 +223,7 @@ class Explorer(widgets.VBox):
         self.controls["row"].max, self.controls["column"].max = rows - 1, columns - 1
         row, column = self.controls["row"].value, self.controls["column"].value
         share = got["attention"][row * columns + column].reshape(rows, columns)
-        self.attention.value = _tile(_heat(share), f"attention of patch ({row}, {column})", f"attention of the patch in row {row}, column {column}", wide=True)
+        self.attention.value = tile(heat(share), f"attention of patch ({row}, {column})", f"attention of the patch in row {row}, column {column}", wide=True)
 
     def _open(self):
         upload = self.controls["upload"].value[0]
@@ -285,6 +238,6 @@ class Explorer(widgets.VBox):
         folder = Path(self.controls["folder"].value)
         mask = self.found.save(folder, name="mask")
         if self.source is None:
-            atomic_write(folder / "mask.image.png", lambda file: file.write(_png(self.found.image)))
+            atomic_write(folder / "mask.image.png", lambda file: file.write(png_bytes(self.found.image)))
         atomic_write(folder / "mask.py", lambda file: file.write(self.python().encode()))
         return f"written: {mask}, mask.json, mask.py" + ("" if self.source else ", mask.image.png")

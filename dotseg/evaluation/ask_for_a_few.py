@@ -113,7 +113,7 @@ def summarise_answers(
     for name, each in counts.items():
         total, values = each.sum(0), iou(each.sum(0))
         of = lambda names: values[[CLASSES.index(c) + 1 for c in names]].nanmean()
-        numbers = [mean_iou(total), values[0], of(STUFF), of([c for c in CLASSES if c not in STUFF]), *bootstrap_difference(each, counts[baseline]), *false_pixels(each)]
+        numbers: list[Any] = [mean_iou(total), values[0], of(STUFF), of([c for c in CLASSES if c not in STUFF]), *bootstrap_difference(each, counts[baseline]), *false_pixels(each)]
         keys = ("miou", "background", "stuff", "things", "difference", "low", "high", "false", "false_low", "false_high")
         rows.append({"answer": name} | {key: 100 * float(x) for key, x in zip(keys, numbers)})
     return rows

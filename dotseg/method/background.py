@@ -6,7 +6,6 @@
 __all__ = ['NAME', 'Background', 'claim_pixels', 'merge_words', 'mark_background']
 
 # %% ../../nbs/method/14_background.ipynb #0e38d984
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
