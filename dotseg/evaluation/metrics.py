@@ -51,9 +51,10 @@ def iou(
 def mean_iou(
     matrix: Tensor,  # (..., k, k) counts, row = truth
     classes: list[int] | None = None,  # mean over these; all by default
-) -> Tensor:  # (...) float64
-    "The mean of `iou` over the classes that occur in the truth; NaN if none does."
-    values = torch.where(matrix.sum(-1) > 0, iou(matrix), torch.nan)
+    in_truth: bool = False,  # True: only over classes that occur in the truth
+) -> Tensor:  # (...) float64; NaN for a mean over nothing
+    "The mean of `iou` over the classes that occur in the truth or in the prediction: one that is predicted and absent counts 0, as in mmsegmentation."
+    values = torch.where(matrix.sum(-1) > 0, iou(matrix), torch.nan) if in_truth else iou(matrix)
     return (values if classes is None else values[..., classes]).nanmean(-1)
 
 
