@@ -436,6 +436,14 @@ def test_the_same_classes_in_segment_and_evaluate(home, capsys):
     assert sum(map(sum, json.loads(Path("ignored/result.json").read_text())["matrix"])) == 48
 
 
+def test_evaluate_by_a_named_protocol(home, capsys):
+    two_halves("a")
+    assert measure("--out", "named", "--mode", "logits", "--protocol", "proxyclip", "--short", "12", "--crop", "8", "--stride", "4") == 0
+    result = json.loads(Path("named/result.json").read_text())
+    assert result["settings"]["protocol"] == {"image_size": None, "short": 12, "crop": 8, "stride": 4, "background_threshold": None, "scale": 40.0, "mmseg": True}
+    assert sum(map(sum, result["matrix"])) == 48 and result["summary"]["miou"] == result["summary"]["miou_in_truth"]
+
+
 @pytest.mark.parametrize("words, message", [
     ([], "give a data set of `dotseg datasets`, or --images, --masks and --classes"),
     (["--images", "a", "--classes", "c"], "give a data set of"),
@@ -445,6 +453,8 @@ def test_the_same_classes_in_segment_and_evaluate(home, capsys):
     (["voc21"], "root: got none"),
     (["voc21", "--root", "nowhere"], "nowhere: no such folder"),
     (["picturebook", "--crop", "3", "--limit", "1"], "crop, stride: got 3 and None"),
+    (["picturebook", "--protocol", "mine"], "protocol: got 'mine', expected one of mmseg, sclip"),
+    (["picturebook", "--protocol", "mmseg", "--image-size", "64"], "image_size: got 64 beside short 336"),
     (["picturebook", "--ignore", "3"], "--ignore: for images and masks of your own; what does not count in picturebook is known"),
     (["--images", "a", "--masks", "b", "--classes", "c", "--ignore", "-3"], "ignored: got -3"),
 ])

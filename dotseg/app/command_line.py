@@ -103,10 +103,12 @@ def prepare(args) -> int:
 
 def evaluate(args) -> int:
     "`dotseg evaluate`: a segmenter on a data set, alone or under torchrun; 0 if every image was counted."
+    from dataclasses import replace
+
     from dotseg.evaluation.datasets import load_dataset, load_folder
     from dotseg.evaluation.runner import evaluate as measure, local_device
     from dotseg.evaluation.reports import report_text
-    from dotseg.evaluation.protocol import Protocol
+    from dotseg.evaluation.protocol import Protocol, find_protocol
 
     if (args.dataset == "folder") != bool(args.images and args.masks):
         raise DotsegError("give a data set of `dotseg datasets`, or --images, --masks and --classes for a folder of your own")
@@ -119,7 +121,8 @@ def evaluate(args) -> int:
     else:
         data = load_dataset(args.dataset, args.root, args.classes)
     args.device = local_device(args.device)
-    protocol = Protocol(args.image_size, args.short, args.crop, args.stride, args.background_threshold)
+    given = {name: getattr(args, name) for name in ("image_size", "short", "crop", "stride", "background_threshold") if getattr(args, name) is not None}
+    protocol = replace(find_protocol(args.protocol, "" if args.dataset == "folder" else data.spec.name) if args.protocol else Protocol(), **given)
     out = args.out or Path("results") / f"{args.dataset}-{args.preset}"
     found = measure(load(args), data[: args.limit], out, protocol, args.save_masks, args.fresh, args.batch_size)
     if int(os.environ.get("RANK", 0)) == 0:
@@ -199,6 +202,7 @@ def _add_evaluate(add):
     command.add_argument("--first", type=int, default=0, help="of your own: the value of the first class in the masks (default: 0)")
     command.add_argument("--ignore", type=int, action="append", default=[], metavar="VALUE", help="of your own: a value in the masks that does not count, besides 255; may be repeated")
     command.add_argument("--out", type=Path, help="folder for records and result (default: results/DATASET-PRESET)")
+    command.add_argument("--protocol", help="the settings of published evaluations: mmseg, sclip, naclip, proxyclip, sc-clip, cass or rf-clip; single ones can be changed by the options below")
     command.add_argument("--image-size", type=int, help="about the side of the whole image for the logits, pixels")
     command.add_argument("--short", type=int, help="shorter side of the image, pixels")
     command.add_argument("--crop", type=int, help="side of a window, pixels")
