@@ -181,9 +181,9 @@ def test_class_lists_that_are_refused(text, message, tmp_path, monkeypatch):
 def test_one_class_of_several_words_is_said_to_be_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("one.txt").write_text("sky, grass, tree\n")
-    for given in ("sky grass", "one.txt"):
+    for words in ("sky grass", "one.txt"):
         with pytest.warns(UserWarning, match="is taken as one class"):
-            assert len(read_classes(given)) == 1
+            assert len(read_classes(words)) == 1
     Path("sky").mkdir()  # a folder that happens to be called as a class
     Path("Makefile").write_text("all\n")
     with warnings.catch_warnings():
