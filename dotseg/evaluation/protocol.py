@@ -169,7 +169,7 @@ class _ByProtocol(Segmenter):  # a segmenter whose results record the protocol
     def settings(self, classes):
         return super().settings(classes) | {"protocol": asdict(self.protocol)}
 
-# %% ../../nbs/evaluation/05_protocol.ipynb #3e80e837
+# %% ../../nbs/evaluation/05_protocol.ipynb #da4e0eeb
 _COMMON = {"": {"short": 336, "crop": 224, "stride": 112, "mmseg": True}, "cityscapes": {"short": 560},
            **{name: {"background_threshold": 0.1} for name in ("voc21", "context60", "coco_object")}}
 _WHOLE = {"crop": None, "stride": None}  # no windows
