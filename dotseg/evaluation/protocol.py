@@ -144,8 +144,8 @@ class ProtocolLogits:
         merged = torch.stack([merge(some, corners, (height, width), (H, W)) for some in of_each_image])
         if self.pixels:
             return F.interpolate(merged, full, mode="bilinear", align_corners=False)
-        grid = [max(1, round(s * n / part)) for s, n, part in zip((H, W), parts.shape[-2:], (height, width))]
-        return F.adaptive_avg_pool2d(merged, grid) if protocol.mmseg else merged
+        h, w = (max(1, round(s * n / part)) for s, n, part in zip((H, W), parts.shape[-2:], (height, width)))
+        return F.adaptive_avg_pool2d(merged, (h, w)) if protocol.mmseg else merged
 
 # %% ../../nbs/evaluation/05_protocol.ipynb #b03737b6
 def by_protocol(
@@ -170,9 +170,9 @@ class _ByProtocol(Segmenter):  # a segmenter whose results record the protocol
         return super().settings(classes) | {"protocol": asdict(self.protocol)}
 
 # %% ../../nbs/evaluation/05_protocol.ipynb #da4e0eeb
-_COMMON = {"": {"short": 336, "crop": 224, "stride": 112, "mmseg": True}, "cityscapes": {"short": 560},
+_COMMON: dict[str, dict] = {"": {"short": 336, "crop": 224, "stride": 112, "mmseg": True}, "cityscapes": {"short": 560},
            **{name: {"background_threshold": 0.1} for name in ("voc21", "context60", "coco_object")}}
-_WHOLE = {"crop": None, "stride": None}  # no windows
+_WHOLE: dict = {"crop": None, "stride": None}  # no windows
 
 PROTOCOLS: dict[str, dict[str, dict]] = {  # name -> data set, "" being any -> what is not as in `_COMMON`
     "mmseg": {},
