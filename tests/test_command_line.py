@@ -412,6 +412,38 @@ def test_evaluate_a_folder(home, capsys):
     assert [sum(column) for column in zip(*json.loads(Path("unsure/result.json").read_text())["matrix"])][0] > 24
 
 
+def test_the_same_classes_in_segment_and_evaluate(home, capsys):
+    "A list and a file with remarks in odd places give the same masks and the same figures; a void value is left out where asked."
+    two_halves("a", "b")
+    Path("odd.txt").write_bytes(b"\xef\xbb\xbf  # remark\r\ndark, black;\r\n\r\nlight # not heavy\r\n")
+    for i, classes in enumerate(("dark|black,light", "odd.txt", "classes.txt")):
+        assert main(["segment", "images", "--classes", classes, "--preset", "fake", "--out", f"out{i}"]) == 0
+        assert measure("--classes", classes, "--out", f"run{i}", "--mode", "logits") == 0
+        assert json.loads(Path(f"out{i}/a.json").read_text())["settings"]["classes"] == ["dark|black", "light"]
+        assert Path(f"out{i}/a.png").read_bytes() == Path("out0/a.png").read_bytes()
+        assert json.loads(Path(f"run{i}/result.json").read_text())["matrix"] == json.loads(Path("run0/result.json").read_text())["matrix"]
+    capsys.readouterr()
+    for command in (["segment", "images"], ["evaluate", "--images", "images", "--masks", "masks"]):
+        for classes, message in (("lost.txt", "lost.txt: no such file"), ("dark; light", "two classes are separated by a comma")):
+            assert main([*command, "--preset", "fake", "--out", "none", "--classes", classes]) == 2
+            assert message in capsys.readouterr().err
+    assert main(["segment", "images", "--preset", "fake", "--classes", "dark light", "--out", "one"]) == 0
+    assert 'note: classes: "dark light" is taken as one class' in capsys.readouterr().err
+
+    Image.fromarray(np.full((6, 8), 11, np.uint8)).save("masks/b.png")
+    assert measure("--out", "void", "--mode", "logits") == 1 and "of value 11, expected 0 to 1, or 255" in capsys.readouterr().err
+    assert measure("--out", "ignored", "--mode", "logits", "--ignore", "11", "--ignore", "12") == 0
+    assert sum(map(sum, json.loads(Path("ignored/result.json").read_text())["matrix"])) == 48
+
+
+def test_evaluate_by_a_named_protocol(home, capsys):
+    two_halves("a")
+    assert measure("--out", "named", "--mode", "logits", "--protocol", "proxyclip", "--short", "12", "--crop", "8", "--stride", "4") == 0
+    result = json.loads(Path("named/result.json").read_text())
+    assert result["settings"]["protocol"] == {"image_size": None, "short": 12, "crop": 8, "stride": 4, "background_threshold": None, "scale": 40.0, "mmseg": True}
+    assert sum(map(sum, result["matrix"])) == 48 and result["summary"]["miou"] == result["summary"]["miou_in_truth"]
+
+
 @pytest.mark.parametrize("words, message", [
     ([], "give a data set of `dotseg datasets`, or --images, --masks and --classes"),
     (["--images", "a", "--classes", "c"], "give a data set of"),
@@ -421,6 +453,10 @@ def test_evaluate_a_folder(home, capsys):
     (["voc21"], "root: got none"),
     (["voc21", "--root", "nowhere"], "nowhere: no such folder"),
     (["picturebook", "--crop", "3", "--limit", "1"], "crop, stride: got 3 and None"),
+    (["picturebook", "--protocol", "mine"], "protocol: got 'mine', expected one of mmseg, sclip"),
+    (["picturebook", "--protocol", "mmseg", "--image-size", "64"], "image_size: got 64 beside short 336"),
+    (["picturebook", "--ignore", "3"], "--ignore: for images and masks of your own; what does not count in picturebook is known"),
+    (["--images", "a", "--masks", "b", "--classes", "c", "--ignore", "-3"], "ignored: got -3"),
 ])
 def test_evaluate_refuses(home, capsys, words, message):
     assert main(["evaluate", *words, "--preset", "fake"]) == 2

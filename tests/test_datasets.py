@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import dotseg
-from dotseg.evaluation.datasets import (DATASETS, IGNORED, DatasetError, find_dataset, find_files, find_spec, load_dataset, load_folder, read_classes,
+from dotseg.evaluation.datasets import (DATASETS, IGNORED, DatasetError, find_dataset, find_files, find_spec, load_dataset, load_folder,
                              read_mask, survey, to_labels)
 from dotseg.evaluation.metrics import confusion_matrix
 from dotseg.evaluation.preparation import CITYSCAPES, COCO_OBJECT, COCO_STUFF, CONTEXT, prepare
@@ -203,22 +203,17 @@ def test_masks_that_have_to_be_made_are_said_to_be(tmp_path, name):
         load(name, tmp_path)
 
 
-def test_class_files(tmp_path):
-    path = tmp_path / "classes.txt"
-    for text in ("cat; kitten\nsofa\n", "cat, kitten\r\nsofa\r\n", "\ufeffcat | kitten\n\nsofa", "# pets\ncat;kitten;\n  sofa  \n"):
-        path.write_text(text, "utf-8")
-        assert read_classes(path) == (("cat", "kitten"), ("sofa",))
-    path.write_text("a,b\n")
-    assert read_classes(path) == (("a,b",),)
-    for text, message in (("", "at least one name"), ("cat\ncat\n", "cat given more than once")):
-        path.write_text(text)
-        with pytest.raises(ValueError, match=message):
-            read_classes(path)
-    path.write_bytes(b"caf\xe9\n")
-    with pytest.raises(DatasetError, match="no text in UTF-8"):
-        read_classes(path)
-    with pytest.raises(DatasetError, match="expected one class a line"):
-        read_classes(tmp_path)
+def test_the_background_is_reported_as_what_it_is(tmp_path):
+    masks = tree(tmp_path, "voc21")
+    words = ["sky|bed|wall", *(f"thing {i}" for i in range(19)), "bed"]
+    with pytest.warns(UserWarning, match="results are not comparable"), pytest.warns(UserWarning, match='"bed" is a name of "sky" and of "bed"; it counts for the first of them, and "bed" is found nowhere'):
+        found = load_dataset("voc21", tmp_path, classes=words)
+    assert found.spec.names == ["background", *(f"thing {i}" for i in range(19)), "bed"] and found.spec.prompts == words and len(found) == len(masks)
+    assert [spec.names[0] == "background" for spec in DATASETS.values()] == [spec.background_threshold is not None for spec in DATASETS.values()]
+    (tmp_path / "JPEGImages/2011_999999.jpg").unlink()
+    own = load_folder(tmp_path / "JPEGImages/{}.jpg", tmp_path / "SegmentationClass", "sky|wall, cat", background_threshold=0.1)
+    assert own.spec.names == ["background", "cat"] and own.spec.prompts == ["sky|wall", "cat"]
+    assert load_folder(tmp_path / "JPEGImages/{}.jpg", tmp_path / "SegmentationClass", "sky|wall, cat").spec.names == ["sky", "cat"]
 
 
 def test_other_words_for_the_same_classes(tmp_path):
@@ -256,8 +251,13 @@ def test_values_that_do_not_count_in_a_folder(tmp_path):
     put(tmp_path / "out/x.png", np.array([[0, 1, 2, 255]], np.uint8))
     assert load_folder(tmp_path / "in", tmp_path / "out", ["a", "b", "c"])[0].labels().tolist() == [[0, 1, 2, -1]]
     assert load_folder(tmp_path / "in", tmp_path / "out", ["a", "b"], first=1)[0].labels().tolist() == [[-1, 0, 1, -1]]
-    with pytest.raises(ImageError, match="2 pixels of value 2, 255, expected 0 to 1"):
-        load_folder(tmp_path / "in", tmp_path / "out", ["a", "b"], ignored=[])[0].labels()
+    with pytest.raises(ImageError, match="1 pixels of value 2, expected 0 to 1, or 255"):
+        load_folder(tmp_path / "in", tmp_path / "out", ["a", "b"])[0].labels()
+    assert load_folder(tmp_path / "in", tmp_path / "out", ["a", "b"], ignored=[2, 11])[0].labels().tolist() == [[0, 1, -1, -1]]
+    assert load_folder(tmp_path / "in", tmp_path / "out", ["a", "b", "c"], ignored=[0])[0].labels().tolist() == [[-1, 1, 2, -1]]
+    for wrong in (-1, 65536, 1.5, "11"):
+        with pytest.raises(ValueError, match="ignored: got"):
+            load_folder(tmp_path / "in", tmp_path / "out", ["a", "b"], ignored=[wrong])
 
 
 @pytest.mark.parametrize("array", [np.array([[0, 1], [2, 255]], np.uint8), np.array([[0, 1], [300, 65535]], np.uint16), np.array([[True, False]])])

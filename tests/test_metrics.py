@@ -86,7 +86,10 @@ def test_counts_are_those_of_scikit_learn_and_torchmetrics(k, height, width, see
     if kept.any():
         assert (sklearn.confusion_matrix(void[kept], guess[kept], labels=range(k)) == ours.numpy()).all()
         assert pixel_accuracy(ours).item() == pytest.approx(sklearn.accuracy_score(void[kept], guess[kept]))
-        assert mean_iou(ours).item() == pytest.approx(sklearn.jaccard_score(void[kept], guess[kept], labels=sorted(set(void[kept].tolist())), average="macro", zero_division=0))
+        there = set(void[kept].tolist())
+        for labels, found in ((there, mean_iou(ours, in_truth=True)), (there | set(guess[kept].tolist()), mean_iou(ours))):
+            assert found.item() == pytest.approx(sklearn.jaccard_score(void[kept], guess[kept], labels=sorted(labels), average="macro", zero_division=0))
+        assert torchmetrics.MulticlassJaccardIndex(k, ignore_index=255)(guess, void).item() == pytest.approx(mean_iou(ours).item(), abs=1e-6)
 
 
 def test_sums_of_a_large_set_are_exact():
@@ -99,7 +102,7 @@ def test_sums_of_a_large_set_are_exact():
 def test_nothing_counted_is_nan_not_zero():
     empty = confusion_matrix(torch.full((2, 2), 255), torch.zeros(2, 2).long(), 3)
     assert empty.sum() == 0
-    assert mean_iou(empty).isnan() and pixel_accuracy(empty).isnan() and class_accuracy(empty).isnan().all()
+    assert mean_iou(empty).isnan() and mean_iou(empty, in_truth=True).isnan() and pixel_accuracy(empty).isnan() and class_accuracy(empty).isnan().all()
 
 
 @settings(max_examples=30, deadline=None)
@@ -174,7 +177,7 @@ def test_reports_say_the_same_in_every_form():
     matrix = torch.tensor([[90, 10, 0, 0], [5, 45, 0, 0], [0, 0, 0, 0], [0, 0, 3, 0]])
     report = class_report(matrix, ["cat", "sofa|couch", "sea, deep", "sky"])
     assert json.loads(json.dumps(report, allow_nan=False)) == report
-    assert report["summary"] == {"miou": mean_iou(matrix).item(), "mean_accuracy": pytest.approx((0.9 + 0.9 + 0) / 3), "pixel_accuracy": 135 / 153, "pixels": 153, "classes": 3}
+    assert report["summary"] == {"miou": pytest.approx((90 / 105 + 45 / 60) / 4), "miou_in_truth": pytest.approx((90 / 105 + 45 / 60) / 3), "mean_accuracy": pytest.approx((0.9 + 0.9 + 0) / 3), "pixel_accuracy": 135 / 153, "pixels": 153, "classes": 3}
     assert [row["class"] for row in report["classes"]] == ["cat", "sofa", "sea, deep", "sky"]
     assert report["classes"][2]["accuracy"] is None and report["classes"][2]["iou"] == 0 and report["classes"][2]["predicted"] == 3
     assert report["classes"][3]["precision"] is None and report["classes"][3]["iou"] == 0
@@ -183,7 +186,8 @@ def test_reports_say_the_same_in_every_form():
     lines = report_text(report).splitlines()
     assert [line.split()[0] for line in lines[1:5]] == ["cat", "sofa", "sky", "sea,"]
     assert lines[1].split()[1:] == ["85.7", "90.0", "94.7", "65.4"]
-    assert "mIoU 53.57%" in lines[-2] and lines[-1] == "153 pixels, 3 of 4 classes occur"
+    assert "mIoU 40.18%, mIoU in truth 53.57%" in lines[-2] and lines[-1] == "153 pixels, 3 of 4 classes occur; 1 that do not are predicted, and count 0 in the mIoU"
+    assert [text.get_text() for text in plot_classes(report).axes[0].get_yticklabels()][0] in ("sea, deep", "sky")
     assert "boundary" in report_text(class_report(matrix, list("abcd"), torch.ones(5, 5).long()))
 
 

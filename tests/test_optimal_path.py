@@ -1,4 +1,5 @@
 import math
+import warnings
 
 import pytest
 import torch
@@ -6,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from dotseg.method.optimal_path import kl_discrepancy, optimal_path
+from dotseg.method.optimal_path import attention_cost, kl_discrepancy, optimal_path
+from dotseg.method.sinkhorn import sinkhorn
 
+pytestmark = pytest.mark.filterwarnings("ignore:sinkhorn. after:UserWarning")  # few iterations, or a small eps, on purpose
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 READINGS = ["potential", "cost"]
 
@@ -157,3 +160,30 @@ def test_errors_name_the_argument(change, message):
 def test_errors_of_kl(f):
     with pytest.raises(ValueError, match="^f: "):
         kl_discrepancy(f)
+
+
+@pytest.mark.parametrize("reading", READINGS)
+@pytest.mark.parametrize("eps", [1e-3, 1e-5, 1e-8])
+def test_maps_keep_their_precision_where_sinkhorn_is_widened(reading, eps):
+    f, attention = maps(k=4, n=30)
+    found, want = optimal_path(f.float(), attention.float(), eps, 20, reading), optimal_path(f, attention, eps, 20, reading)
+    assert found.dtype == torch.float32
+    assert_close(found.double(), want, atol=2e-4, rtol=0)
+
+
+def test_ordinary_pages_make_no_warning():
+    "At the paper's setting and the picture book's, with all classes and without suppression, which is the hardest."
+    from dotseg.method.logits import normalise
+    from dotseg.miniature.picturebook import CLASSES, PictureBook
+    from dotseg.segmentation.segmenter import Segmenter
+
+    segmenter = Segmenter.from_preset("picturebook", device="cpu", mode="path")
+    assert segmenter.config.mode.eps == 0.05
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for page in PictureBook("validation", 4):
+            logits, attention = segmenter.encode(page.image, CLASSES)
+            for eps in (0.05, 0.1):
+                f = normalise(logits, segmenter.config.scale)
+                optimal_path(f, attention, eps)
+                assert sinkhorn(attention_cost(attention), f, f.new_full((256,), 1 / 256), eps).row_error.max() < 0.05

@@ -1,5 +1,7 @@
 "Class names, synonyms and their embeddings, on small CLIPs with random weights."
 import math
+import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from test_clip import CLASSES, TOKENIZE, tiny
 from torch.testing import assert_close
 
 from dotseg.miniature.embedded import MiniatureTokenizer, build_clip
-from dotseg.models.prompts import PromptEncoder, best_synonym, check_classes, class_names
+from dotseg.models.prompts import PromptEncoder, all_names, best_synonym, check_classes, class_names, read_classes
 
 
 @settings(max_examples=50, deadline=None)
@@ -28,7 +30,7 @@ def test_check_classes_strips_and_is_idempotent(names):
 
 
 @pytest.mark.parametrize("wrong", ["sky", "sky, tree", "", None, 3, [], ["sky", ""], ["sky", None], ["sky", 3], [" "], ["sky", " sky"],
-                                   ["|"], ["sky|"], ["sky| |tree"], ["sky|sky"], ["sky|tree", "tree"], ["a|b", "c|b "]])
+                                   ["|"], ["sky|"], ["sky| |tree"], ["sky|sky"], ["sky|tree", "sky|sun"], ["a|b", "c", " a|d"], ["a", "b| c|c "]])
 def test_check_classes_refuses(wrong):
     with pytest.raises(ValueError, match="classes: "):
         check_classes(wrong)
@@ -102,7 +104,100 @@ def test_class_names():
     assert check_classes([" sofa |couch", "tv"]) == ["sofa|couch", "tv"]
     assert class_names([" sofa |couch", "tv"]) == ["sofa", "tv"]
     with pytest.raises(ValueError, match="classes: couch, tv given more than once"):
-        class_names(["sofa|couch", "tv", "tv|couch"])
+        class_names(["sofa|couch|couch", "tv", "tv|couch"])
+
+
+@pytest.mark.filterwarnings("ignore:classes.*is a name of")
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4, unique=True), min_size=1, max_size=5, unique_by=lambda group: group[0]), st.integers(0, 99))
+def test_a_name_of_two_classes_is_the_first_ones(groups, seed):
+    "Against a loop: every name is asked for once, and of each class those names count that no class before it has."
+    classes = ["|".join(group) for group in groups]
+    names = list(dict.fromkeys(name for group in groups for name in group))
+    assert check_classes(classes) == classes and all_names(classes) == names
+    cosines = torch.randn(2, len(names), 3, generator=torch.Generator().manual_seed(seed))
+    found, taken = best_synonym(cosines, classes), set()
+    for i, group in enumerate(groups):
+        own = [names.index(name) for name in group if name not in taken]
+        taken |= set(group)
+        want = cosines[:, own].amax(1) if own else torch.full((2, 3), -math.inf)
+        assert torch.equal(found[:, i], want)
+    assert torch.equal(found.argmax(1), torch.stack([cosines[:, [names.index(n) for n in group]].amax(1) for group in groups], 1).argmax(1))  # as when both have it
+
+
+def test_a_shared_name_is_said_once_and_costs_one_encoding(recwarn):
+    model, seen = tiny(), []
+    model.transformer.register_forward_pre_hook(lambda module, args: seen.append(1))
+    warnings.simplefilter("default")
+    for _ in range(3):
+        rows = PromptEncoder(model, TOKENIZE)(["sky|tree", "fish", "tree"])
+    assert rows.shape[0] == 3 and len(seen) == 9  # sky, tree, fish
+    assert [str(w.message) for w in recwarn] == ['classes: "tree" is a name of "sky" and of "tree"; it counts for the first of them, and "tree" is found nowhere']
+
+
+# as people write them
+
+
+@pytest.mark.parametrize("text", [
+    "cat; kitten\nsofa\n", "cat, kitten\r\nsofa\r\n", "\ufeffcat | kitten\n\nsofa", "# pets\ncat;kitten;\n  sofa  \n", "cat,kitten|\n".replace(",", ", ") + "sofa, \n",
+    "  # remark\ncat|kitten # small\n\t# 2, 3\n\nsofa,\n#", "cat ; kitten #|tom\r\nsofa#".replace("sofa#", "sofa #"), "cat,\tkitten,\n;sofa\n \n"])
+def test_class_files(tmp_path, text):
+    path = tmp_path / "classes.txt"
+    path.write_bytes(text.encode())
+    assert read_classes(path) == read_classes(str(path)) == ["cat|kitten", "sofa"]
+
+
+def test_class_files_that_are_refused(tmp_path):
+    path = tmp_path / "classes.txt"
+    for text, message in ((b"", "has no names, expected one class a line"), (b"# sky\n \n", "has no names"), (b"cat\ncat\n", "cat given more than once"), (b"caf\xe9\n", "no text in UTF-8"),
+                          (b"sky\n\ngrass,tree\n", 'classes.txt, line 3: got "grass,tree"; write two classes on two lines')):
+        path.write_bytes(text)
+        with pytest.raises(ValueError, match=message):
+            read_classes(path)
+    for wrong, message in ((tmp_path, "expected one class a line"), (tmp_path / "lost", "No such file"), (str(tmp_path), "is a folder; expected a file with one class a line")):
+        with pytest.raises(ValueError, match=message):
+            read_classes(wrong)
+    path.write_text("C#\nF# # and a remark\ncomputer mouse\n")
+    assert read_classes(path) == ["C#", "F#", "computer mouse"]
+
+
+@pytest.mark.parametrize("text, want", [
+    ("sky,grass", ["sky", "grass"]), (" sky , house|cottage,traffic light ", ["sky", "house|cottage", "traffic light"]), ("sky", ["sky"]), ("sofa | couch", ["sofa|couch"]),
+    ("St. Bernard, no.2", ["St. Bernard", "no.2"]), ("C#, F #", ["C#", "F #"])])
+def test_class_lists(text, want, recwarn):
+    assert read_classes(text) == want and not recwarn
+    assert read_classes(want) == read_classes(iter(want)) == want
+
+
+@pytest.mark.parametrize("text, message", [
+    ("sky; grass", "two classes are separated by a comma, two names of one class by |"), ("classes.txt", "classes.txt: no such file"), ("sky,grass,my classes.NAMES", "my classes.NAMES: no such file"),
+    ("lists/voc", "lists/voc: no such file"), ("lists\\\\voc", "no such file"), ("", "at least one name"), ("sky,,grass", "none empty"), ("sky,", "none empty"), ("sky, sky", "given more than once")])
+def test_class_lists_that_are_refused(text, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=message.replace("|", "[|]")):
+        read_classes(text)
+
+
+def test_one_class_of_several_words_is_said_to_be_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("one.txt").write_text("sky, grass, tree\n")
+    for words in ("sky grass", "one.txt"):
+        with pytest.warns(UserWarning, match="is taken as one class"):
+            assert len(read_classes(words)) == 1
+    Path("sky").mkdir()  # a folder that happens to be called as a class
+    Path("Makefile").write_text("all\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for given in ("sky", "sky|blue sky", "blue sky, grass", ["sky grass"], "Makefile"):
+            read_classes(given)
+
+
+def test_the_conventions_of_published_class_files(tmp_path):
+    "Commas with a blank between synonyms, no new line at the end, a blank after a name, a name that two classes share."
+    path = tmp_path / "things.txt"
+    path.write_text("sky, wall, bed, sea\nperson, person in shirt, body\ntrafficlight\nwindow-blind\nbed\nwood ")
+    with pytest.warns(UserWarning, match='"bed" is a name of "sky" and of "bed"'):
+        assert read_classes(path) == ["sky|wall|bed|sea", "person|person in shirt|body", "trafficlight", "window-blind", "bed", "wood"]
 
 
 def test_every_name_has_a_row_and_is_encoded_once():

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dotseg.evaluation.protocol import Protocol, ProtocolLogits, by_protocol, merge_windows, window_starts
+from dotseg.evaluation.protocol import PROTOCOLS, Protocol, ProtocolLogits, by_protocol, find_protocol, merge_windows, window_starts
+from dotseg.method.measures import MEASURES
 from dotseg.method.refine import DiscrepancyConfig
 from dotseg.segmentation import pipeline
 from dotseg.segmentation.segmenter import Segmenter
@@ -161,3 +162,122 @@ def test_windows_of_several_images_are_kept_apart():
     together = ProtocolLogits(source, protocol, batch_size=5)(images, ["a", "b"])
     for image, logits in zip(images, together):
         torch.testing.assert_close(logits, protocol_logits(source, image, ["a", "b"], protocol))
+
+
+# as mmsegmentation does it: the same once more, in numpy and with loops, from what is written of it
+
+
+def bilinear(x, size):
+    "Along each axis, pixel i of n is read at (i + 0.5) m / n - 0.5, the edges held."
+    for axis, n in enumerate(size):
+        m = x.shape[axis]
+        at = np.clip((np.arange(n) + 0.5) * m / n - 0.5, 0, m - 1)
+        low = np.floor(at).astype(int)
+        shape = [-1 if a == axis else 1 for a in range(x.ndim)]
+        part = (at - low).reshape(shape)
+        x = x.take(low, axis) * (1 - part) + x.take(np.minimum(low + 1, m - 1), axis) * part
+    return x
+
+
+class Cells:
+    "Logits of whole cells of 4 pixels that see their window, as a tower that cuts off what does not fill a cell; k names."
+
+    def __init__(self):
+        self.image_size, self.tower = 512, type("Tower", (), {"patch": 4})()
+
+    def __call__(self, images, classes):
+        assert self.image_size == pytest.approx(math.sqrt(images.shape[-2] * images.shape[-1])) and not any(s % 4 for s in images.shape[-2:])
+        return torch.stack([torch.tensor(cells(image.permute(1, 2, 0).double().numpy(), len(classes))).permute(2, 0, 1) for image in images]).float()
+
+
+def cells(window, k):  # (H, W, 3) in [0, 1] -> (h, w, k)
+    h, w = (s // 4 for s in window.shape[:2])
+    patches = window[: 4 * h, : 4 * w].reshape(h, 4, w, 4, 3).mean((1, 3)) - window[: 4 * h, : 4 * w].mean((0, 1))
+    return np.cos(patches @ np.arange(3 * k).reshape(3, k))
+
+
+def resized(picture, short):  # (H, W, 3) uint8 -> what a source is shown, (H', W', 3) in [0, 1]
+    shown = []
+    ProtocolLogits(lambda images, classes: shown.append(images) or images[:, :1], Protocol(short=short, mmseg=True))(torch.tensor(picture).permute(2, 0, 1)[None].float() / 255, ["a"])
+    x = shown[0][0].permute(1, 2, 0).double().numpy()
+    factor = min(short / min(picture.shape[:2]), 2048 / max(picture.shape[:2]))
+    want = bilinear(picture.astype(float), [int(s * factor + 0.5) for s in picture.shape[:2]])
+    assert x.shape == want.shape and np.abs(255 * x - want).max() < 0.5001 and np.abs(255 * x - np.round(255 * x)).max() < 1e-4
+    return x
+
+
+def theirs(picture, k, short, crop, stride):  # (H, W, 3) uint8 -> (H, W, k) the merged map at the size of the image
+    x, size = resized(picture, short), picture.shape[:2]
+    H, W = x.shape[:2]
+    if crop is None:
+        return bilinear(bilinear(cells(x, k), (H, W)), size)
+    total, count = np.zeros((H, W, k)), np.zeros((H, W, 1))
+    for i in range(max(H - crop + stride - 1, 0) // stride + 1):
+        for j in range(max(W - crop + stride - 1, 0) // stride + 1):
+            bottom, right = min(i * stride + crop, H), min(j * stride + crop, W)
+            top, left = max(bottom - crop, 0), max(right - crop, 0)
+            window = x[top:bottom, left:right]
+            total[top:bottom, left:right] += bilinear(cells(window, k), window.shape[:2])
+            count[top:bottom, left:right] += 1
+    return bilinear(total / count, size)
+
+
+@pytest.mark.parametrize("size", [(40, 56), (61, 45), (33, 33), (20, 200)])
+@pytest.mark.parametrize("short, crop, stride", [(32, 24, 12), (45, 24, 12), (50, 24, 20), (50, 32, 32), (30, None, None), (43, None, None), (22, 40, 8)])
+def test_mmseg_against_a_rewrite(size, short, crop, stride):
+    picture = (torch.rand((12, 40, 3), generator=torch.Generator().manual_seed(size[0])) * 255).byte().numpy().repeat(6, 0).repeat(5, 1)[: size[0], : size[1]]
+    protocol, k = Protocol(short=short, crop=crop, stride=stride, mmseg=True), 4
+    want = theirs(picture, k, short, crop, stride)
+    image = torch.tensor(picture).permute(2, 0, 1).float() / 255
+    found = ProtocolLogits(Cells(), protocol, batch_size=3, pixels=True)(image[None], ["a", "b", "c", "d"])[0]
+    torch.testing.assert_close(found.permute(1, 2, 0).double(), torch.tensor(want), atol=2e-5, rtol=0)
+
+    segmenter = Segmenter(Cells(), attention, DiscrepancyConfig(mode="logits"))  # with jbu, which the protocol leaves out
+    classes, over_names = ["a", "b|c", "d"], np.exp(7 * want) / np.exp(7 * want).sum(-1, keepdims=True)
+    threshold = float(np.quantile(over_names.max(-1), 0.3))
+    with_background = Protocol(short=short, crop=crop, stride=stride, mmseg=True, background_threshold=threshold, scale=7.0)
+    of_classes = np.stack([over_names[..., 0], over_names[..., 1:3].max(-1), over_names[..., 3]], -1)
+    labels = np.where(over_names.max(-1) < threshold, 0, of_classes.argmax(-1))
+    clear = (np.sort(of_classes, -1)[..., -1] - np.sort(of_classes, -1)[..., -2] > 1e-4) & (abs(over_names.max(-1) - threshold) > 1e-4)
+    result = by_protocol(segmenter, with_background)(picture, classes)
+    assert clear.mean() > 0.95 and (result.labels.numpy() == labels)[clear].all()
+    assert 0.2 < (labels == 0).mean() < 1 and not result.settings["config"]["jbu"] and result.settings["protocol"]["mmseg"]
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MEASURES if mode != "logits"])
+def test_measures_on_patches_get_the_mean_over_cells(mode):
+    picture = (torch.rand((40, 56, 3), generator=torch.Generator().manual_seed(0)) * 255).byte().numpy()
+    segmenter = Segmenter(Cells(), lambda images, grid: torch.ones(len(images), grid[0] * grid[1], grid[0] * grid[1]), DiscrepancyConfig(mode=mode, confidence_threshold=0.0))
+    one = by_protocol(segmenter, Protocol(short=40, crop=24, stride=12, mmseg=True))
+    logits, _ = one.encode(picture, ["a", "b"])
+    assert logits.shape == (2, 10, 14) and one.config.jbu
+    pixels = torch.tensor(theirs(picture, 2, 40, 24, 12)).permute(2, 0, 1)
+    torch.testing.assert_close(logits.double(), pixels.unflatten(1, (10, 4)).unflatten(3, (14, 4)).mean((2, 4)), atol=1e-4, rtol=0)
+    assert one(picture, ["a", "b"]).labels.shape == (40, 56)
+
+
+def test_the_resize_is_opencvs():
+    "Half of it is arithmetic: OpenCV rounds its weights to 1/2048, so a value may be one grey level off."
+    cv2 = pytest.importorskip("cv2")
+    for size, short in (((75, 100), 67), ((100, 66), 67), ((48, 64), 90)):
+        picture = (torch.rand((*size, 3), generator=torch.Generator().manual_seed(1)) * 255).byte().numpy()
+        shown = resized(picture, short)
+        off = np.abs(255 * shown - cv2.resize(picture, shown.shape[1::-1], interpolation=cv2.INTER_LINEAR))
+        assert off.max() < 1.01 and (off < 0.01).mean() > 0.8
+
+
+def test_protocols_by_name():
+    datasets = ("voc21", "voc20", "context60", "context59", "coco_stuff", "coco_object", "cityscapes", "ade20k")
+    with pytest.warns(UserWarning, match="sclip also drops classes of a small area"):
+        table = {name: {dataset: find_protocol(name, dataset) for dataset in datasets} for name in PROTOCOLS}
+    assert all(found.mmseg for row in table.values() for found in row.values())
+    assert {name: [row[d].short for d in ("voc20", "coco_stuff", "cityscapes", "ade20k")] for name, row in table.items()} == {
+        name: [336, 336, 560, 336] for name in PROTOCOLS} | {"sclip": [336, 448, 560, 336], "proxyclip": [336, 336, 448, 448]}
+    assert {name: [row[d].background_threshold for d in ("voc21", "context60", "coco_object", "voc20")] for name, row in table.items()} == {
+        name: [0.1, 0.1, 0.1, None] for name in PROTOCOLS} | {"proxyclip": [0.2, 0.15, 0.25, None], "sc-clip": [0.15, 0.15, 0.35, None]}
+    assert {(name, d) for name, row in table.items() for d in datasets if row[d].crop is None} == {("naclip", "voc21"), ("naclip", "voc20"), ("cass", "voc21"), ("rf-clip", "voc21")}
+    assert {name: [row[d].scale for d in ("voc21", "context60", "coco_object", "ade20k")] for name, row in table.items()} == {
+        name: [40] * 4 for name in PROTOCOLS} | {"sclip": [65, 50, 50, 40], "sc-clip": [50, 40, 55, 40]}
+    assert [find_protocol("proxyclip", d).crop for d in ("", "cityscapes")] == [336, 224]
+    with pytest.raises(ValueError, match="protocol: got 'SCLIP', expected one of mmseg, sclip, naclip, proxyclip, sc-clip, cass, rf-clip"):
+        find_protocol("SCLIP")

@@ -1,6 +1,7 @@
 import math
 import subprocess
 import sys
+import warnings
 
 import pytest
 import torch
@@ -9,10 +10,11 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from dotseg.method.proportional_fitting import doubly_stochastic
-from dotseg.method.sinkhorn import sinkhorn
+from dotseg.method.sinkhorn import ROW_ERROR, WIDEN, sinkhorn
 
 from watching import Largest
 
+pytestmark = pytest.mark.filterwarnings("ignore:sinkhorn. after:UserWarning")  # most tests take few iterations
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 
 
@@ -316,3 +318,48 @@ def test_a_class_without_support_does_not_keep_it_from_stopping():
     assert_close(sinkhorn(cost, a, b, 0.1, 5000, tol=1e-4).plan(), sinkhorn(cost, a, b, 0.1, 5000).plan(), atol=1e-3, rtol=0)
     with pytest.raises(ValueError, match="tol: got -1"):
         sinkhorn(cost, a, b, tol=-1)
+
+
+# plans that are not one yet
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("eps, n_iters", [(1.0, 1), (0.1, 1), (0.1, 50), (0.01, 5), (0.01, 500), (0.001, 50)])
+@pytest.mark.parametrize("empty", [0.0, 0.4, 0.95])
+@pytest.mark.parametrize("lead", [(), (2,)])
+def test_the_row_error_is_that_of_the_plan_and_is_warned_of(eps, n_iters, dtype, empty, lead):
+    "By any of the three ways to iterate: dense, sparse (many empty patches), in the log domain."
+    cost, a, b = (x.to(dtype) for x in problem(k=4, n=24, m=12, empty=empty, lead=lead))
+    a = 3 * torch.cat([a, torch.zeros_like(a[..., :1, :])], -2)  # any mass, and a class without support
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = sinkhorn(cost, a, 3 * b, eps, n_iters)
+    missing = (found.plan().sum(-1) - a).abs().sum(-1) / (2 * a.sum(-1)).clamp_min(1e-30)
+    assert_close(found.row_error, missing, atol=1e-4, rtol=1e-3)
+    assert (found.row_error[..., -1] == 0).all() and not found.row_error.requires_grad
+    assert [str(w.message) for w in caught] == [f"sinkhorn: after {n_iters} iterations at eps={eps:g} over 5% of a class's mass is in wrong rows; take more n_iters or a larger eps"] * int(missing.max() > ROW_ERROR)
+    one = sinkhorn(cost, a[..., 0, :], 3 * b, eps, n_iters)
+    assert_close(one.row_error, found.row_error[..., 0], atol=1e-4, rtol=1e-3)
+
+
+def test_the_warning_is_given_once_for_a_setting():
+    cost, a, b = problem()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for i in range(5):
+            sinkhorn(cost.roll(i, 0), a, b, 0.001, 3)
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize("eps, wide", [(0.1, False), (1.01 / WIDEN, False), (0.9 / WIDEN, True), (1e-6, True), (1e-8, True)])
+@pytest.mark.parametrize("lead", [(), (2,)])
+def test_float32_is_widened_where_it_has_too_few_digits(eps, wide, lead):
+    cost, a, b = problem(k=4, n=24, m=12, lead=lead)
+    cost = (cost - cost.amin()) / (cost.amax() - cost.amin())
+    found = sinkhorn(cost.float(), a.float(), b.float(), eps, 20)
+    assert found.log_mu.dtype == found.log_nu.dtype == found.cost.dtype == found.row_error.dtype == (torch.float64 if wide else torch.float32)
+    assert_close(found.plan().sum(-2).double(), b.float().double().expand_as(found.log_nu), atol=0, rtol=5e-3 if not wide else 1e-6)
+    if wide:
+        same = sinkhorn(cost.float().double(), a.float().double(), b.float().double(), eps, 20)
+        assert torch.equal(found.plan(), same.plan())
+        assert_close(found.column_sums(cost.float()), same.column_sums(cost.float().double()))

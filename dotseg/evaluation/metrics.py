@@ -51,9 +51,10 @@ def iou(
 def mean_iou(
     matrix: Tensor,  # (..., k, k) counts, row = truth
     classes: list[int] | None = None,  # mean over these; all by default
-) -> Tensor:  # (...) float64
-    "The mean of `iou` over the classes that occur in the truth; NaN if none does."
-    values = torch.where(matrix.sum(-1) > 0, iou(matrix), torch.nan)
+    in_truth: bool = False,  # True: only over classes that occur in the truth
+) -> Tensor:  # (...) float64; NaN for a mean over nothing
+    "The mean of `iou` over the classes that occur in the truth or in the prediction: one that is predicted and absent counts 0, as in mmsegmentation."
+    values = torch.where(matrix.sum(-1) > 0, iou(matrix), torch.nan) if in_truth else iou(matrix)
     return (values if classes is None else values[..., classes]).nanmean(-1)
 
 
@@ -143,14 +144,15 @@ def bootstrap_difference(
     level: float = 0.95,  # of the interval
     classes: list[int] | None = None,  # mean over these; all by default
 ) -> tuple[float, float, float]:  # mIoU of `first` minus mIoU of `second`, lower and upper end
-    "Paired bootstrap over images of a difference in mIoU."
+    "Paired bootstrap over images of a difference in mIoU over the classes in the truth, of which a resampled set may lack some."
     check_shapes(first=(first, "m k k"), second=(second, "m k k"))
     m = len(first)
     picked = torch.randint(m, (draws, m), generator=torch.Generator().manual_seed(seed))
     times = torch.zeros(draws, m, dtype=torch.float64).scatter_add_(1, picked, torch.ones(draws, m, dtype=torch.float64))
 
     def resampled(counts):
-        return mean_iou((times @ counts.double().flatten(1)).unflatten(-1, counts.shape[1:]), classes)
+        return mean_iou((times @ counts.double().flatten(1)).unflatten(-1, counts.shape[1:]), classes, in_truth=True)
 
     ends = (resampled(first) - resampled(second)).quantile(torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64))
-    return ((mean_iou(first.sum(0), classes) - mean_iou(second.sum(0), classes)).item(), *ends.tolist())
+    found = mean_iou(torch.stack([first, second]).sum(1), classes, in_truth=True)
+    return ((found[0] - found[1]).item(), *ends.tolist())

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from .metrics import boundary_iou, class_accuracy, iou, pixel_accuracy
+from .metrics import boundary_iou, class_accuracy, iou, mean_iou, pixel_accuracy
 from ..method.checks import check_shapes
 from ..method.errors import DotsegError
 
@@ -23,17 +23,21 @@ def class_report(
     classes: Sequence[str],  # k names; of "sofa|couch" the first is used
     boundary: Tensor | None = None,  # (k + 1, k + 1), as from `boundary_matrix`
 ) -> dict:  # "summary" and "classes", in JSON's own types; shares in [0, 1], None where there is nothing to measure
-    "What was found, over all classes and for each: IoU, accuracy (recall), precision, boundary IoU, pixels."
+    """What was found, over all classes and for each: IoU, accuracy (recall), precision, boundary IoU, pixels.
+
+    In the summary, a class that is predicted and absent from the truth is a 0 in "miou" and "boundary_miou", and is left out of "miou_in_truth".
+    """
     k = len(classes)
     check_shapes(matrix=(matrix, f"{k} {k}"))
     columns = {"iou": iou(matrix), "accuracy": class_accuracy(matrix), "precision": class_accuracy(matrix.T)}
-    names = {"iou": "miou", "accuracy": "mean_accuracy"}
+    means = {"miou": mean_iou(matrix), "miou_in_truth": mean_iou(matrix, in_truth=True), "mean_accuracy": columns["accuracy"].nanmean()}
     if boundary is not None:
         check_shapes(boundary=(boundary, f"{k + 1} {k + 1}"))
-        columns["boundary_iou"], names["boundary_iou"] = boundary_iou(boundary), "boundary_miou"
-    plain, occurs = lambda x: None if math.isnan(x) else x, matrix.sum(1) > 0
-    summary = {name: plain(columns[column][occurs].mean().item()) for column, name in names.items()}
-    summary |= {"pixel_accuracy": plain(pixel_accuracy(matrix).item()), "pixels": int(matrix.sum()), "classes": int(occurs.sum())}
+        columns["boundary_iou"] = boundary_iou(boundary)
+        means["boundary_miou"] = columns["boundary_iou"].nanmean()
+    plain = lambda x: None if math.isnan(x) else x
+    summary = {name: plain(x.item()) for name, x in (means | {"pixel_accuracy": pixel_accuracy(matrix)}).items()}
+    summary |= {"pixels": int(matrix.sum()), "classes": int((matrix.sum(1) > 0).sum())}
     columns |= {"pixels": matrix.sum(1), "predicted": matrix.sum(0)}
     rows = [{"class": name.split("|")[0]} | {column: plain(x[c].item()) for column, x in columns.items()} for c, name in enumerate(classes)]
     return {"summary": summary, "classes": rows}
@@ -50,7 +54,9 @@ def report_text(
     for row in sorted(report["classes"], key=lambda row: (row["pixels"] == 0, -(row["iou"] or 0))):
         lines.append(f"{row['class']:{width}}" + "".join(share(row[name]) for name in columns) + share(row["pixels"] / total))
     means = [f"{name.replace('_', ' ').replace('miou', 'mIoU')} {100 * x:.2f}%" for name, x in report["summary"].items() if isinstance(x, float)]
-    return "\n".join([*lines, "", ", ".join(means), f"{report['summary']['pixels']:,} pixels, {report['summary']['classes']} of {len(report['classes'])} classes occur"])
+    alone = sum(row["pixels"] == 0 and row["predicted"] > 0 for row in report["classes"])
+    occur = f"{report['summary']['pixels']:,} pixels, {report['summary']['classes']} of {len(report['classes'])} classes occur"
+    return "\n".join([*lines, "", ", ".join(means), occur + (f"; {alone} that do not are predicted, and count 0 in the mIoU" if alone else "")])
 
 
 def report_csv(
@@ -68,12 +74,12 @@ def plot_classes(
     report: dict,  # as from `class_report`
     n: int = 8,  # how many of the best, and how many of the worst; of fewer than 2 n classes all are shown
 ):  # -> matplotlib Figure
-    "The worst and the best classes by IoU, and the mean over all that occur."
+    "The worst and the best classes by IoU, and the mean over all that occur or are predicted."
     import matplotlib.pyplot as plt
 
-    rows = sorted((row for row in report["classes"] if row["pixels"]), key=lambda row: row["iou"])
+    rows = sorted((row for row in report["classes"] if row["iou"] is not None), key=lambda row: row["iou"])
     if not rows or n < 1:
-        raise DotsegError(f"report: {len(rows)} classes occur, and n is {n}; expected at least one of each")
+        raise DotsegError(f"report: {len(rows)} classes occur or are predicted, and n is {n}; expected at least one of each")
     picked = rows if len(rows) <= 2 * n else [*rows[:n], None, *rows[-n:]]
     fig, ax = plt.subplots(figsize=(4.5, 0.6 + 0.18 * len(picked)), layout="constrained")
     plt.close(fig)

@@ -71,4 +71,4 @@ def optimal_path(
         share = scaling.log_mu - torch.where(f > 0, f, 1.0).log()  # alpha / eps - ln f, where there is mass
         gauge = torch.where(f > 0, f * share, 0.0).sum(-1, keepdim=True)
         maps = -eps * (scaling.log_nu + gauge)
-    return torch.where(f.sum(-1, keepdim=True) > 0, maps, -1.0)
+    return torch.where(f.sum(-1, keepdim=True) > 0, maps, -1.0).to(f.dtype)  # from float64, where the eps asks for it
