@@ -19,6 +19,7 @@ from PIL import Image
 
 import dotseg
 from ..method.checks import check_number
+from ..method.background import NAME
 from ..method.errors import DotsegError
 from ..miniature.picturebook import CLASSES, PictureBook
 from ..models.prompts import read_classes
@@ -53,9 +54,14 @@ class DatasetSpec:
     made: bool = False  # its masks are not in the release, but made of it
 
     @property
+    def has_background(self) -> bool:
+        "Is label 0 whatever belongs to no other class?"
+        return self.background_threshold is not None
+
+    @property
     def names(self) -> list[str]:
         "What the classes are called in reports: by their first names, but the background by what it is."
-        first = ["background"] if self.background_threshold is not None else []
+        first = [NAME] if self.has_background else []
         return [*first, *(names[0] for names in self.classes[len(first):])]
 
     @property
@@ -69,7 +75,7 @@ class DatasetSpec:
     ) -> "DatasetSpec":
         "`DatasetError` if there are not as many."
         if len(classes) != len(self.classes):
-            first = f"; the first is the background, here {'; '.join(self.classes[0])}" if self.background_threshold is not None else ""
+            first = f"; the first is the background, here {'; '.join(self.classes[0])}" if self.has_background else ""
             raise DatasetError(f"classes: got {len(classes)}, expected {len(self.classes)}, the classes of {self.name} in their order{first}")
         return replace(self, classes=_by_name(classes))
 
@@ -292,10 +298,12 @@ def load_folder(
     classes: str | os.PathLike | Iterable[str],  # k names, as `read_classes` takes them
     first: int = 0,  # the value of the first class in the masks
     ignored: Sequence[int] = (),  # values that do not count, besides 255 and those below `first`, which do not unless they are classes
-    background_threshold: float | None = None,  # for a first class that is the background
+    background_threshold: float | None = None,  # for a first class that is the background; 0 by default if it is called so
 ) -> Dataset:
     "The examples of a folder, by name; `DatasetError` for a folder without images and for images without a mask."
     words = _by_name(read_classes(classes))
+    if words[0][0].casefold() == NAME and background_threshold is None:
+        background_threshold = 0.0
     for value in ignored:
         check_number("ignored", value, 0, 65535, whole=True)
     ignored = [*(v for v in (*range(first), 255) if not first <= v < first + len(words)), *ignored]

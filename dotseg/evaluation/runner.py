@@ -27,7 +27,7 @@ from torch import Tensor
 
 from .datasets import Dataset
 from .metrics import boundary_matrix, confusion_matrix, mean_iou
-from .protocol import Protocol, by_protocol
+from .protocol import Protocol, by_protocol, for_dataset
 from .reports import class_report, plot_classes, report_csv
 from ..method.errors import DotsegError
 from ..segmentation.images import ImageError, atomic_write
@@ -207,7 +207,7 @@ def _recorded(records, name, stamp):  # what was saved with its prediction serve
     return next((records[key] for key in keys if key in records), None)
 
 
-def _count_all(segmenter, examples, folder, rank, masks, batch_size):  # -> counts, {excluded: why}, device
+def _count_all(segmenter, examples, classes, folder, rank, masks, batch_size):  # -> counts, {excluded: why}, device
     from tqdm import tqdm
 
     k, records, excluded, device = len(examples.spec.classes), read_records(folder), {}, "none"
@@ -230,7 +230,7 @@ def _count_all(segmenter, examples, folder, rank, masks, batch_size):  # -> coun
             bar.update()
 
         reader = _Reader(to_do, leave_out)
-        for found in segmenter.stream(reader, examples.spec.prompts, batch_size):
+        for found in segmenter.stream(reader, classes, batch_size):
             example, truth = reader.waiting.popleft()
             if masks:
                 path = None if isinstance(example.image, np.ndarray) else str(example.image)
@@ -258,18 +258,20 @@ def evaluate(
     `ValueError` if the folder holds a run with other settings, if no image can be read, and for a threshold on a set without a background.
     """
     spec, folder = dataset.spec, Path(folder)
-    if protocol.background_threshold is not None and spec.background_threshold is None:
+    if protocol.background_threshold is not None and not spec.has_background:
         raise DotsegError(f"background_threshold: got {protocol.background_threshold}, but {spec.name} has no background; leave it out")
-    protocol = replace(protocol, background_threshold=spec.background_threshold if protocol.background_threshold is None else protocol.background_threshold)
+    if protocol.background_threshold is None and not segmenter.config.background:
+        protocol = replace(protocol, background_threshold=spec.background_threshold)
+    segmenter, classes = for_dataset(segmenter, spec)
     segmenter = by_protocol(segmenter, protocol, batch_size)
-    settings = segmenter.settings(spec.prompts)
+    settings = segmenter.settings(classes)
     run = {"dataset": spec.name, "images": spec.images, "masks": spec.masks, "label_map": {str(v): int(c) for v, c in spec.label_map.items()}, **settings}
     with processes() as (rank, ranks):
         for complaint in gather(None if rank else begin_run(folder, run, fresh)):
             if complaint:
                 raise DotsegError(complaint)
         folder.mkdir(parents=True, exist_ok=True)  # where folders are not shared
-        counts, left_out, device = _count_all(segmenter, dataset[rank::ranks], folder, rank, folder / "masks" if save_masks else None, batch_size)
+        counts, left_out, device = _count_all(segmenter, dataset[rank::ranks], classes, folder, rank, folder / "masks" if save_masks else None, batch_size)
         excluded = {name: why for some in gather(left_out) for name, why in some.items()}
         matrix, boundary, images = _split(sum_counts(counts, device), len(spec.classes))
         if not images:

@@ -9,21 +9,20 @@ __all__ = ['MEASURES_TRIED', 'SCALES', 'THRESHOLDS', 'EPS', 'TAUS', 'OWNERSHIPS'
 # %% ../../nbs/evaluation/10_tuning.ipynb #f4096ad8
 import random
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from .datasets import Dataset
 from .metrics import bootstrap_difference, confusion_matrix, mean_iou
+from .protocol import for_dataset
 from ..method.errors import DotsegError
 from ..method.measures import ContrastVote, KernelVote, MaximumVelocity, Measure, OptimalPath, RawLogits
 from ..method.refine import DiscrepancyConfig
-from ..segmentation.pipeline import Encoded, encode, enlarge, label, rows_for
+from ..segmentation.pipeline import encode, enlarge, label, rows_for
 from ..segmentation.segmenter import Segmenter
 
 # %% ../../nbs/evaluation/10_tuning.ipynb #1cbd46fd
@@ -104,7 +103,7 @@ def tune(
         raise DotsegError(f"images: got {len(dataset)}, expected at least two with masks; better twenty")
     if len(dataset) < FEW:
         warnings.warn(f"only {len(dataset)} labelled images: what is chosen on so few is little more than a guess; {FEW} or more are better", stacklevel=2)
-    segmenter, classes = prepared(segmenter, dataset.spec)
+    segmenter, classes = for_dataset(segmenter, dataset.spec)
     rows, config = rows_for(classes, segmenter.config)
     order = random.Random(seed).sample(range(len(dataset)), len(dataset))
     pairs = []

@@ -149,6 +149,13 @@ class Segmenter:
         preset = PRESETS.get(self.models.get("preset", ""))
         return self.config.with_mode(mode, (*preset.measures, preset.config.mode) if preset else ())
 
+    def with_config(
+        self,
+        config: DiscrepancyConfig,
+    ) -> "Segmenter":
+        "The same models with other settings."
+        return Segmenter(self.logit_source, self.attention_source, config, self.models)
+
     @property
     def own_background(self) -> Background:
         "The preset's, for whoever wants one; without a preset one without words."
