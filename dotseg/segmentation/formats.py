@@ -6,7 +6,7 @@
 __all__ = ['FORMATS', 'COCO_FILE', 'is_background', 'label_confidence', 'check_formats', 'place', 'class_masks', 'to_coco',
            'join_coco', 'polygons', 'to_labelme', 'file_of_class', 'write', 'write_classes']
 
-# %% ../../nbs/segmentation/05_formats.ipynb #e7e0b36c
+# %% ../../nbs/segmentation/05_formats.ipynb #0ca0e25c
 import base64
 import io
 import json
@@ -25,12 +25,11 @@ from torch import Tensor
 from ..method.checks import check_number, check_shapes
 from ..method.errors import DotsegError
 from .images import atomic_write, label_picture, needed
-from .pipeline import enlarge
 
 if TYPE_CHECKING:  # which saves through this module
     from dotseg.segmentation.segmenter import Segmentation
 
-# %% ../../nbs/segmentation/05_formats.ipynb #93bf82cc
+# %% ../../nbs/segmentation/05_formats.ipynb #4da09cae
 def is_background(
     label: int,
     name: str,
@@ -59,7 +58,7 @@ def label_confidence(
         found = torch.where(labels == c, full, found)
     return found.clamp(0, 1)
 
-# %% ../../nbs/segmentation/05_formats.ipynb #ad33de34
+# %% ../../nbs/segmentation/05_formats.ipynb #9dbdfacb
 FORMATS = {  # name -> where it is in the output folder, for an image of the name {}
     "palette": "{}.png",
     "overlay": "{}.overlay.png",
@@ -94,7 +93,7 @@ def place(
     "Where a form of a mask is."
     return Path(folder, FORMATS[format].format(name))
 
-# %% ../../nbs/segmentation/05_formats.ipynb #8076574c
+# %% ../../nbs/segmentation/05_formats.ipynb #a9e2e8f4
 def class_masks(
     found: "Segmentation",
     background: bool = True,  # also of what was not asked for
@@ -116,7 +115,7 @@ def to_coco(
 ) -> dict:  # images, annotations and categories; ids from 1
     "One image as COCO has it: an annotation for each class that occurs."
     masks = needed(_LIBRARIES["coco"][0], "coco", _LIBRARIES["coco"][1])
-    annotations = []
+    annotations: list[dict] = []
     for c, mask in class_masks(found, background=False):
         code = masks.encode(np.asfortranarray(mask, np.uint8))
         annotations.append({
@@ -154,7 +153,7 @@ def join_coco(
     atomic_write(path, write)
     return len(images)
 
-# %% ../../nbs/segmentation/05_formats.ipynb #a6ab95e1
+# %% ../../nbs/segmentation/05_formats.ipynb #96225c1a
 def polygons(
     mask: np.ndarray,  # (H, W) bool
 ) -> list[np.ndarray]:  # (m, 2) corners x, y, at least three each
@@ -191,7 +190,7 @@ def to_labelme(
         "version": "5.5.0", "flags": {}, "shapes": shapes, "imagePath": Path(os.path.relpath(source, path.parent)).as_posix() if source else f"{path.stem}.png",
         "imageData": None if source else base64.b64encode(file.getvalue()).decode(), "imageHeight": found.labels.shape[0], "imageWidth": found.labels.shape[1]}
 
-# %% ../../nbs/segmentation/05_formats.ipynb #4d41fb8a
+# %% ../../nbs/segmentation/05_formats.ipynb #5fa5a108
 def file_of_class(
     label: int,
     name: str,

@@ -70,9 +70,10 @@ class Segmentation:
         "How sure each pixel is of its class, (H, W) float16 in [0, 1] on the CPU, as `label_confidence`; worked out when first asked for."
         if self.logits is None:
             raise DotsegError("confidence: this segmentation has no logits, from which it is worked out")
-        labels = enlarge(self.labels, tuple(self.scores.shape[-2:]))
+        (height, width), (h, w) = self.labels.shape, self.scores.shape[-2:]
+        labels = enlarge(self.labels, (h, w))  # those of the working size again, since each of theirs fills a block
         found = label_confidence(self.logits, labels, self.settings["config"]["scale"], len(self.logits) < len(self.classes))
-        return enlarge(found.half(), tuple(self.labels.shape))
+        return enlarge(found.half(), (height, width))
 
     @property
     def class_confidence(self) -> dict[str, float]:
@@ -89,7 +90,8 @@ class Segmentation:
         found = [c for c, name in enumerate(self.classes) if name in self.areas and not is_background(c, name)]
         masks = np.stack([self.labels.numpy() == c for c in found]) if found else np.zeros((0, *self.labels.shape), bool)
         names = np.array([self.classes[c] for c in found], dtype=str)
-        sure = np.array([self.class_confidence[name] for name in names], np.float32)
+        means = None if self.logits is None else self.class_confidence
+        sure = means and np.array([means[name] for name in names], np.float32)
         return library.Detections(library.mask_to_xyxy(masks), masks, sure, np.array(found, int), data={"class_name": names})
 
     def overlay(
