@@ -68,7 +68,7 @@ def _refuse_collisions(named, out, formats):  # two images that write one file, 
 
     writers: dict[Path, list[str]] = {out / name: [f"the {what} of the run"] for name, what in ((COCO_FILE, "COCO file"), ("classes.txt", "list of classes"))}
     for path, name in named:
-        for output in (out / f"{name}.json", *(place(out, name, format) for format in formats)):
+        for output in (*(place(out, name, format) for format in formats), out / f"{name}.json"):
             writers.setdefault(output, []).append(str(path))
     images = {path.resolve() for path, _ in named}
     for output, several in writers.items():
@@ -98,7 +98,8 @@ def find_images(
     stems = Counter(name.with_suffix("") for name in found.values())
     named = [(p, (name if stems[name.with_suffix("")] > 1 else name.with_suffix("")).as_posix()) for p, name in found.items()]
     _refuse_collisions(named, out, formats)
-    passed[:] = sorted((path, why) for path, why in dict(passed).items() if path not in found)
+    named_too = {*found, *map(Path, paths)}
+    passed[:] = sorted((path, why) for path, why in dict(passed).items() if path not in named_too)
     return named
 
 

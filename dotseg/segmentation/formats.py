@@ -6,7 +6,7 @@
 __all__ = ['FORMATS', 'COCO_FILE', 'is_background', 'label_confidence', 'check_formats', 'place', 'class_masks', 'to_coco',
            'join_coco', 'polygons', 'to_labelme', 'file_of_class', 'write', 'write_classes']
 
-# %% ../../nbs/segmentation/05_formats.ipynb #0ca0e25c
+# %% ../../nbs/segmentation/05_formats.ipynb #80ef46d9
 import base64
 import io
 import json
@@ -29,7 +29,7 @@ from .images import atomic_write, label_picture, needed
 if TYPE_CHECKING:  # which saves through this module
     from dotseg.segmentation.segmenter import Segmentation
 
-# %% ../../nbs/segmentation/05_formats.ipynb #4da09cae
+# %% ../../nbs/segmentation/05_formats.ipynb #9c671d95
 def is_background(
     label: int,
     name: str,
@@ -50,15 +50,16 @@ def label_confidence(
     shares = (scale * logits.cpu().float()).softmax(0).nan_to_num(0.0)  # NaN: a patch where every class is out
     if background:
         shares = torch.cat([1 - shares.amax(0, keepdim=True), shares])
-    if labels.numel() and not 0 <= labels.min() <= labels.max() < len(shares):
-        raise DotsegError(f"labels: got {labels.min()} to {labels.max()}, expected 0 to {len(shares) - 1}")
+    present = labels.unique().tolist()
+    if present and not 0 <= present[0] <= present[-1] < len(shares):
+        raise DotsegError(f"labels: got {present[0]} to {present[-1]}, expected 0 to {len(shares) - 1}")
     found = torch.zeros(labels.shape)
-    for c in labels.unique().tolist():
+    for c in present:
         full = F.interpolate(shares[c][None, None], labels.shape[-2:], mode="bilinear", align_corners=False)[0, 0]
         found = torch.where(labels == c, full, found)
     return found.clamp(0, 1)
 
-# %% ../../nbs/segmentation/05_formats.ipynb #9dbdfacb
+# %% ../../nbs/segmentation/05_formats.ipynb #1d00880b
 FORMATS = {  # name -> where it is in the output folder, for an image of the name {}
     "palette": "{}.png",
     "overlay": "{}.overlay.png",
@@ -93,7 +94,7 @@ def place(
     "Where a form of a mask is."
     return Path(folder, FORMATS[format].format(name))
 
-# %% ../../nbs/segmentation/05_formats.ipynb #a9e2e8f4
+# %% ../../nbs/segmentation/05_formats.ipynb #5e7d3411
 def class_masks(
     found: "Segmentation",
     background: bool = True,  # also of what was not asked for
@@ -153,7 +154,7 @@ def join_coco(
     atomic_write(path, write)
     return len(images)
 
-# %% ../../nbs/segmentation/05_formats.ipynb #96225c1a
+# %% ../../nbs/segmentation/05_formats.ipynb #bce70064
 def polygons(
     mask: np.ndarray,  # (H, W) bool
 ) -> list[np.ndarray]:  # (m, 2) corners x, y, at least three each
@@ -190,7 +191,7 @@ def to_labelme(
         "version": "5.5.0", "flags": {}, "shapes": shapes, "imagePath": Path(os.path.relpath(source, path.parent)).as_posix() if source else f"{path.stem}.png",
         "imageData": None if source else base64.b64encode(file.getvalue()).decode(), "imageHeight": found.labels.shape[0], "imageWidth": found.labels.shape[1]}
 
-# %% ../../nbs/segmentation/05_formats.ipynb #5fa5a108
+# %% ../../nbs/segmentation/05_formats.ipynb #8b3b4d41
 def file_of_class(
     label: int,
     name: str,
