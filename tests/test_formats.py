@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, features
 from pycocotools.coco import COCO
 
 from dotseg.app.command_line import main
@@ -582,9 +582,17 @@ def test_heic_and_avif_in_a_folder(home):
 
     Path("in").mkdir()
     pillow_heif.from_bytes("RGB", (64, 64), bytes([255]) * 64 * 64 * 3).save("in/a.heic")
-    Image.new("RGB", (64, 64), "black").save("in/b.avif")
-    assert run("in", "--format", "grey") == 0
-    assert np.asarray(Image.open("out/grey/a.png")).min() == 1 and np.asarray(Image.open("out/grey/b.png")).max() == 0
+    assert run("in", "--format", "grey") == 0 and np.asarray(Image.open("out/grey/a.png")).min() == 1
+    if features.check("avif"):
+        Image.new("RGB", (64, 64), "black").save("in/b.avif")
+        assert run("in", "--format", "grey") == 0 and np.asarray(Image.open("out/grey/b.png")).max() == 0
+
+
+def test_avif_without_an_avif_of_pillow(tmp_path, monkeypatch):
+    (tmp_path / "x.avif").write_bytes(b"\0\0\0\x1cftypavif" + bytes(100))
+    monkeypatch.setattr(Image, "ID", [kind for kind in Image.ID if kind != "AVIF"])
+    with pytest.raises(ImageError, match="x.avif: AVIF images need Pillow 11.3"):
+        load_image(tmp_path / "x.avif")
 
 
 def test_count_pages(tmp_path):

@@ -70,7 +70,7 @@ def from_numbers(
         raise ImageError(f"image: got {x.dtype}, expected uint8, uint16, bool or floats in [0, 1]")
     return to_rgb(Image.fromarray(x[..., 0] if x.shape[-1] == 1 else x))
 
-# %% ../../nbs/segmentation/01_images.ipynb #da5fb6ea
+# %% ../../nbs/segmentation/01_images.ipynb #56dbf947
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".heic", ".heif", ".avif"}  # what is taken for an image in a folder
 FILMS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"}  # what is taken for a film where frames are asked for
 
@@ -111,6 +111,8 @@ def _open(path):  # as Image.open; HEIC is known by its first bytes, whatever th
     except UnidentifiedImageError:
         with open(path, "rb") as file:
             head = file.read(12)
+        if head[4:12] in (b"ftypavif", b"ftypavis"):
+            raise DotsegError("AVIF images need Pillow 11.3 or later") from None
         if head[4:8] != b"ftyp" or head[8:12] not in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"):
             raise
     needed("pillow_heif", "heif", "HEIC images").register_heif_opener()
@@ -128,7 +130,7 @@ def read_picture(
             ImageOps.exif_transpose(picture, in_place=True)
             return to_rgb(picture)
 
-# %% ../../nbs/segmentation/01_images.ipynb #4829ad4e
+# %% ../../nbs/segmentation/01_images.ipynb #2dd74e36
 @dataclass(frozen=True, eq=False)
 class Frame:
     "One picture of a file that has several; as a path it is FILE#0001."
