@@ -53,7 +53,7 @@ def _line(args, formats, image, name, status, reason=""):  # what became of an i
 def _plan(args, formats, inputs, passed):  # a dry run: without models it cannot be known whether what is there was made with these settings
     for path, name in inputs:
         there = (args.out / f"{name}.json").exists()
-        _line(args, formats, str(path), name, "planned", "there; made again if the image or the settings have changed" if there else "")
+        _line(args, formats, str(path), name, "planned", "there; made again if the image, the settings or the forms have changed" if there else "")
     _tell_passed(args, passed)
     return 0
 
@@ -61,7 +61,7 @@ def _plan(args, formats, inputs, passed):  # a dry run: without models it cannot
 def _tell_passed(args, passed):
     if passed and not args.quiet:
         shown = [f"{path}: {why}" for path, why in passed[:20]] + [f"and {len(passed) - 20} more"] * (len(passed) > 20)
-        print(f"Passed over {len(passed)} files or folders:", *shown, sep="\n  ", file=sys.stderr)
+        print(f"Passed over ({len(passed)}):", *shown, sep="\n  ", file=sys.stderr)
 
 
 def _summary(args, outcomes, passed):  # for people, after the run; `quiet` leaves what failed
@@ -79,17 +79,16 @@ def _summary(args, outcomes, passed):  # for people, after the run; `quiet` leav
 
 def segment(args) -> int:
     "`dotseg segment`: 0 if every image has its mask, 1 if some could not be read."
+    extra = [name for name, wanted in (("overlay", args.overlay), ("confidence", args.confidence)) if wanted]
+    formats = list(dict.fromkeys([*(word.strip() for word in args.format.split(",")), *extra]))
+    inputs, passed = _find(args, formats)  # before any library is loaded
     from tqdm import tqdm
 
     from dotseg.app.folders import finish, segment_files
     from dotseg.method.checks import check_number
     from dotseg.models.prompts import check_classes
-    from dotseg.segmentation.formats import check_formats
 
-    extra = [name for name, wanted in (("overlay", args.overlay), ("confidence", args.confidence)) if wanted]
-    formats = check_formats([*(word.strip() for word in args.format.split(",")), *extra])
     check_number("overlay_alpha", args.overlay_alpha, 0, 1)
-    inputs, passed = _find(args, formats)
     classes, outcomes = check_classes(args.classes.split(",")), []
     if args.dry_run:
         return _plan(args, formats, inputs, passed)

@@ -247,7 +247,7 @@ class Explorer(widgets.VBox):
         if weights:
             made_by["models"]["blocks"] = ", ".join(f"{name} {value:g}" for name, value in weights.items())
         labels = got["labels"].to(torch.uint8 if len(classes) <= 256 else torch.int32)
-        self.found = Segmentation(self.stages.picture, labels, got["scores"], kept, names, made_by, self.source, got["notes"])
+        self.found = Segmentation(self.stages.picture, labels, got["scores"], kept, names, made_by, self.source, got["notes"], got["logits"])
         self._show_patch(got)
         picture = overlay(_small(self.found.image), _small(labels), len(names))
         self.labels.value = f'<div class="dotseg-strip">{_tile(picture, "labels", "the image with its labels", wide=True)}{_legend(self.found)}</div>'

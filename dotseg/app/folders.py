@@ -64,8 +64,9 @@ def _look_up(path, out, frames, passed):  # a file, folder or pattern -> (file, 
 
 
 def _refuse_collisions(named, out, formats):  # two images that write one file, and files that are images
-    from dotseg.segmentation.formats import COCO_FILE, place
+    from dotseg.segmentation.formats import COCO_FILE, check_formats, place
 
+    formats = check_formats(formats)
     writers: dict[Path, list[str]] = {out / name: [f"the {what} of the run"] for name, what in ((COCO_FILE, "COCO file"), ("classes.txt", "list of classes"))}
     for path, name in named:
         for output in (*(place(out, name, format) for format in formats), out / f"{name}.json"):
@@ -110,7 +111,7 @@ def further_frames(
     from dotseg.segmentation.images import count_pages
 
     several = ((path, count_pages(path)) for path, _ in inputs if path.suffix.lower() in SEVERAL)
-    return [(path, f"its first picture is segmented, {count - 1} more are not; --frames takes all") for path, count in several if count > 1]
+    return [(path, f"of its {count} pictures the first is segmented; --frames takes all") for path, count in several if count > 1]
 
 # %% ../../nbs/app/01_folders.ipynb #e9be4098
 def is_done(

@@ -12,7 +12,6 @@ import io
 import json
 import math
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -26,7 +25,7 @@ from torch import Tensor
 
 from .. import __version__
 from ..figures.palette import class_colours
-from ..figures.plots import overlay, show_labels
+from ..figures.plots import overlay, show_labels, show_once
 from ..method.errors import DotsegError
 from ..method.measures import Measure
 from ..method.refine import DiscrepancyConfig
@@ -78,7 +77,7 @@ class Segmentation:
     @property
     def class_confidence(self) -> dict[str, float]:
         "The mean confidence of each class that occurs, in the order of the labels."
-        return {self.classes[c]: self.confidence[torch.from_numpy(mask)].double().mean().item() for c, mask in class_masks(self)}
+        return {self.classes[c]: self.confidence[torch.from_numpy(mask)].sum(dtype=torch.float64).item() / mask.sum().item() for c, mask in class_masks(self)}
 
     def masks(self) -> dict[str, np.ndarray]:
         "The mask of each class that occurs, (H, W) bool, in the order of the labels."
@@ -106,7 +105,7 @@ class Segmentation:
     def plot(self):  # -> matplotlib Figure
         "The image, the mask over it, a legend, shown and returned; of a large image every second (third, ...) pixel, enough for a figure."
         step = math.ceil(math.sqrt(self.labels.numel() / 2**20))
-        return _shown(show_labels(self.image[::step, ::step], self.labels[::step, ::step], self.classes))
+        return show_once(show_labels(self.image[::step, ::step], self.labels[::step, ::step], self.classes))
 
     def _repr_html_(self) -> str:
         tile = '<img src="data:image/png;base64,{}" alt="{}" style="height:14em;max-width:48%;object-fit:contain">'
@@ -158,28 +157,6 @@ def _small_png(picture):  # base64, at most 512 pixels a side
     file = io.BytesIO()
     picture.save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()
-
-
-def _shown(figure):  # in a notebook now, and not again as the last line of the same cell; in a window where there are windows
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if shell is not None and hasattr(shell, "kernel"):
-        from IPython.display import display
-
-        cell = shell.execution_count
-        display(figure)
-        hook = "_ipython_display_"
-
-        def once_a_cell():
-            if shell.execution_count != cell:
-                delattr(figure, hook)
-                display(figure)
-
-        setattr(figure, hook, once_a_cell)
-    elif type(figure.canvas).required_interactive_framework:
-        manager = figure.canvas.new_manager(figure, 1)
-        manager.show()
-        type(manager).start_main_loop()
-    return figure
 
 # %% ../../nbs/segmentation/04_segmenter.ipynb #ff7578e1
 class Segmenter:
