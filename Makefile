@@ -75,7 +75,7 @@ miniature: .venv/dev  ## train the embedded models from scratch; takes up where 
 	$(TRAIN) ship
 
 lock: .venv/dev  ## write down the versions of everything installed, once they have been tested
-	$(BIN)/python -m pip install --quiet --upgrade --editable ".[dev,docs,browser,bench,ray]"
+	$(BIN)/python -m pip install --quiet --upgrade --editable ".[dev,docs,browser,bench,ray,coco,labelme,supervision,heif,video]"
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 lowest:  ## the lowest versions that settings.ini admits: can they be installed together, and do the fast tests pass?

@@ -11,7 +11,7 @@ cfg = config["DEFAULT"]
 setuptools.setup(
     version=cfg["version"],
     install_requires=shlex.split(cfg["requirements"]),
-    extras_require={name: shlex.split(cfg[f"{name}_requirements"]) for name in ("dev", "docs", "browser", "bench", "ray")},
+    extras_require={key.removesuffix("_requirements"): shlex.split(value) for key, value in cfg.items() if key.endswith("_requirements")},
     entry_points={
         "console_scripts": cfg["console_scripts"].split(),
         "nbdev": [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"],

@@ -86,9 +86,9 @@ def test_a_reader_that_leaves_is_no_error():
 def test_demo_writes_what_it_says(home):
     done = run("demo")
     assert done.returncode == 0 and done.stderr == ""
-    assert files("out") == {"page.png", "mask.png", "mask.overlay.png", "mask.json"}
-    for name in files("out"):
-        assert name == "page.png" or str(Path("out") / name) in done.stdout
+    assert files("out") == {"page.png", "mask.png", "mask.overlay.png", "mask.json", "classes.txt"}
+    for name in files("out") - {"page.png", "classes.txt"}:
+        assert str(Path("out") / name) in done.stdout
     mask, report = np.asarray(Image.open("out/mask.png")), json.loads(Path("out/mask.json").read_text())
     assert mask.shape == (128, 128) and report["source"] == str(Path("out/page.png"))
     for name, share in report["areas"].items():
@@ -113,7 +113,7 @@ def test_interrupted_and_taken_up_again(home):
     out, err = process.communicate()
     assert process.returncode == 130, err
     assert err.strip() == "dotseg: interrupted; masks that are there are whole, and the same command goes on from here"
-    assert files("out") == {"a.png", "a.overlay.png", "a.json"}
+    assert files("out") == {"a.png", "a.overlay.png", "a.json", "classes.txt"}
     Image.open("out/a.png").load()
     before = stamps("out")
 
@@ -125,7 +125,7 @@ def test_interrupted_and_taken_up_again(home):
     lines = done.stderr.splitlines()
     assert lines[:2] == ["1 of 3 images were already done in out", "Skipped 1 of 3 images that could not be read:"]
     assert len(lines) == 3 and lines[2].startswith("  b.png: cannot be read as an image: ")
-    assert files("out") == {f"{n}{e}" for n in "ac" for e in (".png", ".overlay.png", ".json")}
+    assert files("out") == {f"{n}{e}" for n in "ac" for e in (".png", ".overlay.png", ".json")} | {"classes.txt"}
     assert {name: stamp for name, stamp in stamps("out").items() if name in before} == before
 
 
@@ -142,7 +142,8 @@ def test_a_folder_with_everything(home, capsys):
     assert out == "6 of 7 masks are in masks\n"
     assert err == f"Skipped 1 of 7 images that could not be read:\n  {Path('in/broken.png')}: not an image, or of a kind that Pillow does not know\n"
     names = {"a", "b.jpg", "b.png", "sub/a", "x.y", "Bär 1"}
-    assert files("masks") == {f"{name}{ending}" for name in names for ending in (".png", ".json")}
+    assert files("masks") == {f"{name}{ending}" for name in names for ending in (".png", ".json")} | {"classes.txt"}
+    assert Path("masks/classes.txt").read_text() == "dark\nlight\n"
     report = json.loads(Path("masks/sub/a.json").read_text())
     assert report["source"] == str(Path("in/sub/a.TIF")) and report["areas"] == {"light": 1.0}
 
@@ -159,7 +160,7 @@ def test_the_output_folder_is_not_searched(home, capsys):
     draw("a.png", "sub/b.png")
     for _ in range(2):
         assert fake(".", "--overlay") == 0
-        assert files("out") == {f"{n}{e}" for n in ("a", "sub/b") for e in (".png", ".overlay.png", ".json")}
+        assert files("out") == {f"{n}{e}" for n in ("a", "sub/b") for e in (".png", ".overlay.png", ".json")} | {"classes.txt"}
     assert "2 of 2 images were already done" in capsys.readouterr().err
 
 
@@ -170,7 +171,7 @@ def test_the_output_folder_is_not_searched(home, capsys):
         (["void"], "void: no images in this folder"),
         (["one/a.png", "two/a.png"], "would both write a.png.png; give their common folder"),
         (["one", "two"], "would both write a.png.png"),
-        (["three"], "would both write x.overlay.png"),
+        (["three", "--overlay"], "would both write x.overlay.png"),
         (["one", "--out", "one"], "out: one is the folder of the images"),
         (["one/a.png", "--out", "one"], "is an image and would be overwritten"),
         (["one/a.png", "--mode", "fast"], "mode: got 'fast', expected one of velocity"),
@@ -239,14 +240,14 @@ def test_another_image_of_the_same_name_is_not_done(home):
     assert fake("two") == 0
     assert np.asarray(Image.open("out/a.png")).min() == 1
     draw("two/a.png", value=0)
-    mask = Path("out/a.png").stat().st_mtime
-    os.utime("two/a.png", (mask + 5, mask + 5))  # edited after its mask was made
+    made = Path("out/a.json").stat().st_mtime
+    os.utime("two/a.png", (made + 5, made + 5))  # edited after its mask was made
     settings = json.loads(Path("out/a.json").read_text())["settings"]
-    assert not is_done(Path("two/a.png"), Path("out/a.png"), settings)
-    os.utime("two/a.png", (mask - 5, mask - 5))
-    assert is_done(Path("two/a.png"), Path("out/a.png"), settings)
-    assert not is_done(Path("two/a.png"), Path("out/a.png"), settings, with_overlay=True)
-    assert not is_done(Path("two/a.png"), Path("out/a.png"), settings | {"version": "0"})
+    assert not is_done(Path("two/a.png"), Path("out"), "a", settings)
+    os.utime("two/a.png", (made - 5, made - 5))
+    assert is_done(Path("two/a.png"), Path("out"), "a", settings)
+    assert not is_done(Path("two/a.png"), Path("out"), "a", settings, ["palette", "overlay"])
+    assert not is_done(Path("two/a.png"), Path("out"), "a", settings | {"version": "0"})
 
 
 # --- a run that breaks off ---
@@ -279,12 +280,13 @@ def test_breaking_off_in_the_middle_of_a_file(home, capsys, monkeypatch, error, 
     if code == 1:
         assert ("a" if at < 3 else "b") + (".png" if at % 2 else ".overlay.png") in err
     for name in files("out"):
-        assert name.endswith((".png", ".json")) and not name.startswith(".")
+        assert name == "classes.txt" or name.endswith((".png", ".json")) and not name.startswith(".")
+    for name in files("out") - {"classes.txt"}:
         Image.open(Path("out") / name).load() if name.endswith(".png") else json.loads((Path("out") / name).read_text())
     assert files("out") >= ({"a.png", "a.overlay.png", "a.json"} if at > 2 else set())
     assert ("a.json" in files("out"), "b.json" in files("out")) == (at > 2, False)
     assert fake("in", "--overlay") == 0
-    assert files("out") == {f"{n}{e}" for n in "ab" for e in (".png", ".overlay.png", ".json")}
+    assert files("out") == {f"{n}{e}" for n in "ab" for e in (".png", ".overlay.png", ".json")} | {"classes.txt"}
     assert (f"{int(at > 2)} of 2 images were already done" in capsys.readouterr().err) == (at > 2)
 
 

@@ -10,7 +10,7 @@ import pytest
 import dotseg
 
 PACKAGE = Path(dotseg.__file__).parent
-HEAVY = {"open_clip", "diffusers", "transformers", "matplotlib", "colorcet", "torchvision", "safetensors", "huggingface_hub", "pycocotools", "ray"}  # inside functions only
+HEAVY = {"open_clip", "diffusers", "transformers", "matplotlib", "colorcet", "torchvision", "safetensors", "huggingface_hub", "pycocotools", "ray", "cv2", "av", "supervision", "pillow_heif"}  # inside functions only
 # A wing imports only from those above it, and of other libraries only what stands beside it.
 WINGS = {
     "method": {"torch"},
@@ -21,7 +21,7 @@ WINGS = {
     "evaluation": {"torch", "numpy", "PIL", "tqdm", "matplotlib", "pycocotools"},
     "app": {"torch", "numpy", "PIL", "tqdm", "matplotlib", "ipywidgets", "anywidget", "traitlets", "ray"},
 }
-ALSO = {"method.upsampling_triton": {"triton"}}  # of single modules
+ALSO = {"method.upsampling_triton": {"triton"}, "figures.plots": {"IPython"}}  # of single modules
 EAGER = ("miniature.training", "app.explorer")  # may import what is heavy at once: nobody imports them by the way
 MODULES = sorted(path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".") for path in PACKAGE.rglob("*.py") if not path.stem.startswith("_"))
 METHOD = [name for name in MODULES if name.startswith("method.") and name != "method.upsampling_triton"]

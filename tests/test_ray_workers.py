@@ -63,8 +63,8 @@ def stamps(folder):
 
 def test_same_bytes_as_the_command_line(here):
     with pytest.warns(UserWarning, match=r"1 of 7 images have no mask:\n  in.torn\.png: cannot be read as an image"):
-        rows = segment_folder(["in"], CLASSES, "many", with_overlay=True, **OPTIONS)
-    assert contents("many") == contents("single") and len(contents("many")) == 18
+        rows = segment_folder(["in"], CLASSES, "many", format=["palette", "overlay"], **OPTIONS)
+    assert contents("many") == contents("single") and len(contents("many")) == 19
     assert [Path(row["path"]).as_posix() for row in rows] == ["in/a.png", "in/b.png", "in/sub/a.png", "in/sub/c.png", "in/torn.png", "in/turned.png", "in/wide.png"]
     assert {row["path"]: row["status"] for row in rows if row["status"] != "written"} == {str(Path("in/torn.png")): "failed"}
     assert all(set(row) == {"path", "status", "message"} and bool(row["message"]) == (row["status"] == "failed") for row in rows)
@@ -72,7 +72,7 @@ def test_same_bytes_as_the_command_line(here):
     before = stamps("many")
     (here / "many/sub/c.json").unlink()  # as if broken off before its report
     with pytest.warns(UserWarning, match="1 of 7 images"):
-        rows = segment_folder(["in"], CLASSES, "many", with_overlay=True, **OPTIONS | dict(workers=1))
+        rows = segment_folder(["in"], CLASSES, "many", format=["palette", "overlay"], **OPTIONS | dict(workers=1))
     assert [row["status"] for row in rows] == ["skipped", "skipped", "skipped", "written", "failed", "skipped", "skipped"]
     assert {name for name, stamp in stamps("many").items() if before[name] != stamp} == {"c.png", "c.overlay.png", "c.json"}
     assert contents("many") == contents("single")
@@ -155,7 +155,7 @@ def test_mistakes(here, change, message):
 
 @pytest.mark.parametrize("change, message", [(dict(preset="huge"), "preset: got 'huge', expected one of"), (dict(options={"colour": "red"}), "colour: no such setting")])
 def test_a_worker_refuses(here, change, message):
-    given = dict(home=here, classes=["sky"], out=Path("never"), preset="picturebook", options={}, batch_size=8, with_overlay=False, overwrite=False) | change
+    given = dict(home=here, classes=["sky"], out=Path("never"), preset="picturebook", options={}, batch_size=8, formats=["palette"], overwrite=False) | change
     assert [row for row in _Worker(**given)({"path": ["in/a.png"], "name": ["a"]})["message"] if row.startswith(message)]
 
 

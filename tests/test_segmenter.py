@@ -382,13 +382,14 @@ def test_the_report_is_complete_and_strict(tmp_path):
     path = stored(Image.fromarray(gradient(20, 30)), tmp_path, "scene.v2.png")
     seg = fake(mode="fused")
     out = seg(path, ["Bär", '"quoted"', "画像"])
-    mask = out.save(tmp_path / "deep" / "er", with_overlay=True)
+    mask = out.save(tmp_path / "deep" / "er", format=["palette", "overlay"])
     assert mask == tmp_path / "deep" / "er" / "scene.v2.png"
-    assert sorted(p.name for p in mask.parent.iterdir()) == ["scene.v2.json", "scene.v2.overlay.png", "scene.v2.png"]
+    assert sorted(p.name for p in mask.parent.iterdir()) == ["classes.txt", "scene.v2.json", "scene.v2.overlay.png", "scene.v2.png"]
     report = json.loads((mask.parent / "scene.v2.json").read_bytes(), parse_constant=refuse_constant)
     assert report == {
         "source": str(path), "size": [20, 30], "worked_at": [20, 30], "areas": out.areas, "kept": out.classes, "dropped": {}, "notes": [],
         "diagnostics": out.diagnostics.describe(), "settings": seg.settings(out.classes),
+        "confidence": {name: round(mean, 4) for name, mean in out.class_confidence.items()}, "formats": ["palette", "overlay"], "overlay_alpha": 0.7,
     }
     config = report["settings"]["config"]
     assert config["mode"] == {"name": "fused", "path": vars(OptimalPath()), "velocity": vars(MaximumVelocity())}
@@ -462,19 +463,20 @@ def test_save_that_fails_leaves_no_half_file_and_no_report(tmp_path, monkeypatch
 
     for with_old in (False, True):
         if with_old:
-            out.save(tmp_path, "m", with_overlay=True)
+            out.save(tmp_path, "m", ["palette", "overlay"])
         before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
         with monkeypatch.context() as patch:
             patch.setattr(Image.Image, "save", failing)
             with pytest.raises(type(error)):
-                out.save(tmp_path, "m", with_overlay=True)
+                out.save(tmp_path, "m", ["palette", "overlay"])
         calls.clear()
         after = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
         assert "m.json" not in after  # so that a run that goes on does this image again
-        assert set(after) <= {"m.png", "m.overlay.png"}
+        assert set(after) <= {"m.png", "m.overlay.png", "classes.txt"}
         for name, content in after.items():
             assert content == before.get(name, content)
-            Image.open(io.BytesIO(content)).load()
+            if name.endswith(".png"):
+                Image.open(io.BytesIO(content)).load()
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):

@@ -9,6 +9,7 @@ __all__ = ['PRESET', 'CLASSES_HELP', 'load', 'segment', 'demo', 'presets', 'data
 # %% ../../nbs/app/02_command_line.ipynb #34173296
 import argparse
 import gc
+import json
 import os
 import sys
 import warnings
@@ -27,29 +28,79 @@ def load(args) -> "dotseg.Segmenter":
     return dotseg.Segmenter.from_preset(args.preset, args.device, args.dtype, given, mode=args.mode)
 
 
+def _find(args, formats):  # -> inputs as from `find_images`, and what is passed over, with the reason
+    from dotseg.app.folders import find_images, further_frames
+
+    words = [line for word in args.images for line in (sys.stdin.read().splitlines() if word == "-" else [word]) if line]
+    if not words:
+        raise DotsegError("images: got none on standard input, expected a file name a line")
+    passed: list[tuple[Path, str]] = []
+    inputs = find_images(words, args.out, formats, args.frames, passed)
+    return inputs, passed if args.frames else passed + further_frames(inputs)
+
+
+def _line(args, formats, image, name, status, reason=""):  # what became of an image, for a program or (in a dry run) for a person
+    from dotseg.segmentation.formats import place
+
+    outputs = {} if status == "failed" else {format: str(place(args.out, name, format)) for format in formats}
+    if args.json:
+        row = {"image": image, "status": status, "outputs": outputs, "report": str(args.out / f"{name}.json") if outputs else None, "reason": reason}
+        print(json.dumps(row, ensure_ascii=False), flush=True)
+    elif args.dry_run:
+        print(f"{image} -> {', '.join(outputs.values())}{reason and f' ({reason})'}")
+
+
+def _plan(args, formats, inputs, passed):  # a dry run: without models it cannot be known whether what is there was made with these settings
+    for path, name in inputs:
+        there = (args.out / f"{name}.json").exists()
+        _line(args, formats, str(path), name, "planned", "there; made again if the image, the settings or the forms have changed" if there else "")
+    _tell_passed(args, passed)
+    return 0
+
+
+def _tell_passed(args, passed):
+    if passed and not args.quiet:
+        shown = [f"{path}: {why}" for path, why in passed[:20]] + [f"and {len(passed) - 20} more"] * (len(passed) > 20)
+        print(f"Passed over ({len(passed)}):", *shown, sep="\n  ", file=sys.stderr)
+
+
+def _summary(args, outcomes, passed):  # for people, after the run; `quiet` leaves what failed
+    statuses = [outcome.status for outcome in outcomes]
+    failed = [outcome.reason for outcome in outcomes if outcome.status == "failed"]
+    if not args.quiet:
+        if skipped := statuses.count("skipped"):
+            print(f"{skipped} of {len(outcomes)} images were already done in {args.out}", file=sys.stderr)
+        print(f"{len(outcomes) - len(failed)} of {len(outcomes)} masks are in {args.out}", file=sys.stderr if args.json else sys.stdout)
+    if failed:
+        print(f"Skipped {len(failed)} of {len(outcomes)} images that could not be read:", *failed, sep="\n  ", file=sys.stderr)
+    _tell_passed(args, passed)
+    return 1 if failed else 0
+
+
 def segment(args) -> int:
     "`dotseg segment`: 0 if every image has its mask, 1 if some could not be read."
-    from dotseg.app.folders import find_images, segment_files
-
-    inputs = find_images(args.images, args.out)
+    extra = [name for name, wanted in (("overlay", args.overlay), ("confidence", args.confidence)) if wanted]
+    formats = list(dict.fromkeys([*(word.strip() for word in args.format.split(",")), *extra]))
+    inputs, passed = _find(args, formats)  # before any library is loaded
     from tqdm import tqdm
 
+    from dotseg.app.folders import finish, segment_files
+    from dotseg.method.checks import check_number
     from dotseg.models.prompts import read_classes
 
-    classes = read_classes(args.classes)
+    check_number("overlay_alpha", args.overlay_alpha, 0, 1)
+    classes, outcomes = read_classes(args.classes), []
+    if args.dry_run:
+        return _plan(args, formats, inputs, passed)
     args.out.mkdir(parents=True, exist_ok=True)
-    skipped, failed = 0, []
-    with tqdm(total=len(inputs), desc="segment", unit="image", disable=None) as bar:
-        for _, status, reason in segment_files(load(args), inputs, classes, args.out, args.batch_size, args.overlay, args.overwrite):
-            skipped += status == "skipped"
-            failed += [reason] if status == "failed" else []
+    run = segment_files(load(args), inputs, classes, args.out, args.batch_size, formats, args.overwrite, args.frames, args.overlay_alpha)
+    with tqdm(total=None if args.frames else len(inputs), desc="segment", unit="image", disable=True if args.quiet else None) as bar:
+        for outcome in run:
+            outcomes.append(outcome)
+            _line(args, formats, *outcome)
             bar.update()
-    if skipped:
-        print(f"{skipped} of {len(inputs)} images were already done in {args.out}", file=sys.stderr)
-    print(f"{len(inputs) - len(failed)} of {len(inputs)} masks are in {args.out}")
-    if failed:
-        print(f"Skipped {len(failed)} of {len(inputs)} images that could not be read:", *failed, sep="\n  ", file=sys.stderr)
-    return 1 if failed else 0
+    finish([(outcome.name, outcome.status) for outcome in outcomes], args.out, formats)
+    return _summary(args, outcomes, passed)
 
 # %% ../../nbs/app/02_command_line.ipynb #d53fd1f3
 def demo(args) -> int:
@@ -63,7 +114,7 @@ def demo(args) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     atomic_write(page, lambda file: Image.fromarray(draw_scene(LESSON_SEED).image).save(file, "PNG"))
     found = load(args)(page, CLASSES)
-    mask = found.save(args.out, "mask", with_overlay=True)
+    mask = found.save(args.out, "mask", ["palette", "overlay"])
     print(f"{page}: asked for {', '.join(CLASSES)}")
     for name, share in found.areas.items():
         print(f"  {name:10}{share:6.1%} of the page")
@@ -176,10 +227,18 @@ def _add_demo(add):
 
 def _add_segment(add):
     command = add(segment, "segment image files and folders")
-    command.add_argument("images", nargs="+", help="image files and folders")
+    command.add_argument("images", nargs="+", help='image files and folders, patterns in quotes ("photos/**/*.jpg"), - for a list of files on standard input')
     command.add_argument("--classes", required=True, help=CLASSES_HELP)
     command.add_argument("--out", type=Path, default=Path("out"), help="folder for masks and reports (default: out)")
+    formats = "palette, grey, binary, coco, labelme, overlay, confidence"
+    command.add_argument("--format", default="palette", help=f"what to write, one or several with commas between: {formats} (default: palette)")
     command.add_argument("--overlay", action="store_true", help="also write the mask laid over the image")
+    command.add_argument("--overlay-alpha", type=float, default=0.7, help="weight of the colours of an overlay, 0 to 1 (default: 0.7)")
+    command.add_argument("--confidence", action="store_true", help="also write how sure each pixel is, as a 16-bit image")
+    command.add_argument("--frames", action="store_true", help="every picture of a film, GIF, WebP or TIFF is an image of its own")
+    command.add_argument("--dry-run", action="store_true", help="only list the images and what would be written")
+    command.add_argument("--json", action="store_true", help="a line of JSON on standard output for each image, and nothing else there")
+    command.add_argument("--quiet", action="store_true", help="say nothing but what failed")
     command.add_argument("--overwrite", action="store_true", help="segment again what is already done")
     command.add_argument("--batch-size", type=int, default=8, help="images encoded together (default: 8)")
     _add_models(command)
@@ -284,13 +343,15 @@ def main(
         gc.set_threshold(0 if args.run is demo else 10_000)  # 0: never, for one page
     import logging  # not for --help
 
+    quiet = getattr(args, "quiet", False)
     notes = logging.StreamHandler()
+    notes.setLevel(logging.ERROR if quiet else logging.NOTSET)
     notes.setFormatter(logging.Formatter("note: %(message)s"))
     logger = logging.getLogger("dotseg")
     logger.addHandler(notes)
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: print(f"note: {message}", file=sys.stderr)
+            warnings.showwarning = lambda message, *_, **__: None if quiet else print(f"note: {message}", file=sys.stderr)
             return _run(args)
     finally:
         logger.removeHandler(notes)

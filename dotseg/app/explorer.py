@@ -203,7 +203,7 @@ class Explorer(widgets.VBox):
         if weights:
             made_by["models"]["blocks"] = ", ".join(f"{name} {value:g}" for name, value in weights.items())
         labels = got["labels"].to(torch.uint8 if len(names) <= 256 else torch.int32)
-        self.found = Segmentation(self.stages.picture, labels, got["scores"], got["kept"], names, made_by, self.source, got["diagnostics"])
+        self.found = Segmentation(self.stages.picture, labels, got["scores"], got["kept"], names, made_by, self.source, got["diagnostics"], got["logits"])
         self._show_patch(got)
         picture = overlay(small(self.found.image), small(labels), len(names), colours=class_colours(names))
         self.labels.value = f'<div class="dotseg-strip">{tile(picture, "labels", "the image with its labels", wide=True)}{legend(self.found.areas, self.found.classes)}</div>'

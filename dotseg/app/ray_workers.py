@@ -12,17 +12,18 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from .folders import find_images, segment_files
+from .folders import find_images, finish, segment_files
 from ..method.errors import DotsegError
 from ..models.prompts import check_classes
+from ..segmentation.formats import check_formats
 from ..segmentation.segmenter import Segmenter
 
 # %% ../../nbs/app/03_ray_workers.ipynb #8e575f4b
 class _Worker:  # lives in a process of Ray's, perhaps on another machine
-    def __init__(self, home, classes, out, preset, options, batch_size, with_overlay, overwrite):
+    def __init__(self, home, classes, out, preset, options, batch_size, formats, overwrite):
         os.chdir(home)  # so that relative paths mean here what they meant there, and stand so in the reports
         self.classes, self.out, self.preset, self.options = classes, out, preset, options
-        self.batch_size, self.with_overlay, self.overwrite = batch_size, with_overlay, overwrite
+        self.batch_size, self.formats, self.overwrite = batch_size, formats, overwrite
 
     @cached_property
     def segmenter(self):
@@ -39,8 +40,8 @@ class _Worker:  # lives in a process of Ray's, perhaps on another machine
 
     def segment(self, names):  # {path: name} -> {path: (status, message)}
         inputs = [(Path(path), name) for path, name in names.items()]
-        results = segment_files(self.segmenter, inputs, self.classes, self.out, self.batch_size, self.with_overlay, self.overwrite)
-        return {str(path): (status, why) for path, status, why in results}
+        results = segment_files(self.segmenter, inputs, self.classes, self.out, self.batch_size, self.formats, self.overwrite)
+        return {outcome.image: (outcome.status, outcome.reason) for outcome in results}
 
 # %% ../../nbs/app/03_ray_workers.ipynb #3e4d0611
 def _ray():
@@ -66,7 +67,7 @@ def segment_folder(
     workers: int = 2,  # processes, each with the models in its memory and a CPU to itself
     gpus: float = 0,  # for each worker; 0.5 puts two on one
     batch_size: int = 8,  # images encoded together
-    with_overlay: bool = False,  # write the mask laid over the image too
+    format: str | Sequence[str] = "palette",  # what to write, one of `FORMATS` or several
     overwrite: bool = False,  # segment again what is already done
     **options,  # of `Segmenter.from_preset`: device, dtype, checkpoints, download, or fields of `DiscrepancyConfig` such as mode="path"
 ) -> list[dict[str, str]]:  # for each image its path, its status ("written", "skipped" or "failed"), and a message if it failed
@@ -80,8 +81,9 @@ def segment_folder(
     for name, number in (("workers", workers), ("batch_size", batch_size)):
         if not isinstance(number, int) or number < 1:
             raise DotsegError(f"{name}: got {number!r}, expected a whole number, at least 1")
-    inputs = find_images([os.fspath(path) for path in paths], Path(out))
-    worker, found = (os.getcwd(), check_classes(classes), Path(out), preset, options, batch_size, with_overlay, overwrite), {}
+    formats = check_formats(format)
+    inputs = find_images([os.fspath(path) for path in paths], Path(out), formats)
+    worker, found = (os.getcwd(), check_classes(classes), Path(out), preset, options, batch_size, formats, overwrite), {}
     ray = _ray()
     if own := not ray.is_initialized():
         ray.init(include_dashboard=False, logging_level="WARNING")
@@ -94,6 +96,7 @@ def segment_folder(
         if own:
             ray.shutdown()
     results = [found[str(path)] for path, _ in inputs]
+    finish([(name, found[str(path)]["status"]) for path, name in inputs], Path(out), formats)
     if failed := [row["message"] for row in results if row["status"] == "failed"]:
         shown = "\n  ".join([*failed[:10], *(["..."] if failed[10:] else [])])
         warnings.warn(f"{len(failed)} of {len(results)} images have no mask:\n  {shown}", stacklevel=2)

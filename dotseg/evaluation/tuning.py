@@ -77,7 +77,8 @@ class Tuning:
                           "difference_low_high": list(self.difference), "better": self.better}}
 
 
-def _counts(encoded, truth, config):  # -> (k, k)
+def _counts(pair, config):  # of an image and its truth -> (k, k)
+    encoded, truth = pair
     labels, _ = label(encoded, tuple(truth.shape), config)
     k = len(encoded.logits) - len(config.words) + bool(config.background)
     return confusion_matrix(truth, labels.long(), k)
@@ -112,7 +113,7 @@ def tune(
         pairs.append((encode([picture], rows, segmenter.logit_source, segmenter.attention_source)[0], torch.from_numpy(truth)))
     half = (len(pairs) + 1) // 2
     small = [_reduced(*pair) for pair in pairs[:half]]
-    score = lambda choice: mean_iou(torch.stack([_counts(*pair, choice) for pair in small]).sum(0)).item()
+    score = lambda choice: mean_iou(torch.stack([_counts(pair, choice) for pair in small]).sum(0)).item()
     best, tries = (score(config), config), []
     with tqdm(total=len(MEASURES_TRIED), desc="choose", unit="measure", disable=None if progress is None else not progress) as bar:
         for measure in MEASURES_TRIED:
@@ -120,7 +121,7 @@ def tune(
             tries.append((f"{measure.name} {getattr(measure, 'reading', '')}".strip(), own[0]))
             best = max(best, own, key=lambda pair: pair[0])
             bar.update()
-    before, after = (torch.stack([_counts(*pair, choice) for pair in pairs[half:]]) for choice in (config, best[1]))
+    before, after = (torch.stack([_counts(pair, choice) for pair in pairs[half:]]) for choice in (config, best[1]))
     difference = bootstrap_difference(after, before)
     whole = replace(best[1], background=replace(best[1].background, words=segmenter.config.words) if best[1].background else None)
     chosen = whole if difference[0] > 0 else segmenter.config

@@ -12,6 +12,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from torch import Tensor
 
 from .. import __version__
 from ..figures.palette import class_colours
-from ..figures.plots import overlay, show_labels
+from ..figures.panels import STYLE, legend, small, tile
+from ..figures.plots import overlay, show_labels, show_once
 from ..method.background import NAME, Background
 from ..method.diagnostics import Diagnostics
 from ..method.errors import DotsegError
@@ -29,12 +31,13 @@ from ..method.measures import Measure
 from ..method.refine import DiscrepancyConfig
 from ..models.prompts import check_classes, class_names
 from ..models.sources import AttentionSource, LogitSource
-from .images import ImageError, label_picture, load_image, atomic_write
-from .pipeline import MAX_PIXELS, Encoded, encode, label, rows_for
+from .formats import FORMATS, check_formats, class_masks, is_background, label_confidence, place, write, write_classes
+from .images import ImageError, atomic_write, load_image, needed
+from .pipeline import MAX_PIXELS, Encoded, encode, enlarge, label, rows_for
 from .presets import PRESETS, choose_device
 
 # %% ../../nbs/segmentation/04_segmenter.ipynb #e2c93fbc
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Segmentation:
     "What was found in one image."
 
@@ -46,6 +49,13 @@ class Segmentation:
     settings: dict  # all that the result depends on besides the image, in JSON's own types
     source: str | None = None  # the file it came from
     diagnostics: Diagnostics | None = None  # how well the logits and the attention suit the method
+    logits: Tensor | None = None  # (rows, h, w) on the patch grid, the background's words first; `confidence` needs them
+
+    def __repr__(self) -> str:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in list(self.areas.items())[:4])
+        more = ", ..." if len(self.areas) > 4 else ""
+        size = f"{self.labels.shape[1]} x {self.labels.shape[0]}"
+        return f"Segmentation({self.source or 'an image'}, {size}, {len(self.areas)} of {len(self.classes)} classes: {shares}{more})"
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -64,6 +74,36 @@ class Segmentation:
         order = counts.argsort(descending=True, stable=True)
         return {self.classes[i]: counts[i].item() / self.labels.numel() for i in order if counts[i]}
 
+    @cached_property
+    def confidence(self) -> Tensor:
+        "How sure each pixel is of its class, (H, W) float16 in [0, 1] on the CPU, as `label_confidence`; worked out when first asked for."
+        if self.logits is None:
+            raise DotsegError("confidence: this segmentation has no logits, from which it is worked out")
+        (height, width), (h, w) = self.labels.shape, self.scores.shape[-2:]
+        words = len(self.logits) - len(self.classes) + 1 if self.settings["config"]["background"] else None
+        labels = enlarge(self.labels, (h, w))  # those of the working size again, since each of theirs fills a block
+        found = label_confidence(self.logits, labels, self.settings["config"]["scale"], words)
+        return enlarge(found.half(), (height, width))
+
+    @property
+    def class_confidence(self) -> dict[str, float]:
+        "The mean confidence of each class that occurs, in the order of the labels."
+        return {self.classes[c]: self.confidence[torch.from_numpy(mask)].sum(dtype=torch.float64).item() / mask.sum().item() for c, mask in class_masks(self)}
+
+    def masks(self) -> dict[str, np.ndarray]:
+        "The mask of each class that occurs, (H, W) bool, in the order of the labels."
+        return {self.classes[c]: mask for c, mask in class_masks(self)}
+
+    def to_supervision(self):  # -> supervision.Detections
+        "A detection for each class that occurs, without the background: mask, box, label, mean confidence and name; needs `supervision`."
+        library = needed("supervision", "supervision", "detections")
+        found = [c for c, name in enumerate(self.classes) if name in self.areas and not is_background(c, name)]
+        masks = np.stack([self.labels.numpy() == c for c in found]) if found else np.zeros((0, *self.labels.shape), bool)
+        names = np.array([self.classes[c] for c in found], dtype=str)
+        means = None if self.logits is None else self.class_confidence
+        sure = means and np.array([means[name] for name in names], np.float32)
+        return library.Detections(library.mask_to_xyxy(masks), masks, sure, np.array(found, int), data={"class_name": names})
+
     def overlay(
         self,
         alpha: float = 0.7,  # weight of the class colours, 0 to 1
@@ -74,32 +114,50 @@ class Segmentation:
         return Image.fromarray(np.concatenate([overlay(image, labels, len(self.classes), alpha, class_colours(self.classes)) for image, labels in strips]))
 
     def plot(self):  # -> matplotlib Figure
-        "The image, the mask over it, a legend; of a large image every second (third, ...) pixel, enough for a figure."
+        "The image, the mask over it, a legend, shown and returned; of a large image every second (third, ...) pixel, enough for a figure."
         step = math.ceil(math.sqrt(self.labels.numel() / 2**20))
-        return show_labels(self.image[::step, ::step], self.labels[::step, ::step], self.classes)
+        return show_once(show_labels(self.image[::step, ::step], self.labels[::step, ::step], self.classes))
+
+    def _repr_html_(self) -> str:
+        pictures = {"the image": self.image, "the image with its mask": np.asarray(self.overlay())}
+        tiles = "".join(tile(np.ascontiguousarray(small(pixels)), about, about, wide=True) for about, pixels in pictures.items())
+        return f'{STYLE}<div class="dotseg-strip">{tiles}{legend(self.areas, self.classes)}</div>'
+
+    def report(self) -> dict:
+        "What is written beside a mask, in JSON's own types."
+        return {
+            "source": self.source, "size": list(self.labels.shape), "worked_at": list(self.scores.shape[-2:]), "areas": self.areas,
+            "confidence": {} if self.logits is None else {name: round(mean, 4) for name, mean in self.class_confidence.items()},
+            "kept": [self.classes[c] for c in self.kept], "dropped": self.dropped, "notes": list(self.notes),
+            "diagnostics": self.diagnostics.describe() if self.diagnostics else None, "settings": self.settings}
 
     def save(
         self,
         folder: str | os.PathLike,  # made if need be
         name: str | None = None,  # of the files, without an ending; that of the source by default, "mask" without one
-        with_overlay: bool = False,  # write NAME.overlay.png too
-    ) -> Path:  # of the mask
-        """Write NAME.png, a mask as `label_picture`, and, last, NAME.json, the report; each whole or not at all.
+        format: str | Sequence[str] = "palette",  # one of `FORMATS` or several: palette, overlay, grey, binary, confidence, coco, labelme
+        alpha: float = 0.7,  # of the overlay, the weight of the colours
+    ) -> Path:  # of what was written in the first format
+        """Write the mask, `classes.txt` and, last, NAME.json, the report; each whole or not at all.
 
-        The report is there only if the mask is. `OSError` if the disk is full or the folder cannot be written.
+        The report is there only if all that it lists is. A form that is there already is written anew, so that none is left of older settings.
+        `DotsegError` for a format that is none, `OSError` if the disk is full or the folder cannot be written.
         """
-        mask = Path(folder) / f"{name or (Path(self.source).stem if self.source else 'mask')}.png"
-        report = {"source": self.source, "size": list(self.labels.shape), "worked_at": list(self.scores.shape[-2:]),
-                  "areas": self.areas, "kept": [self.classes[i] for i in self.kept], "dropped": self.dropped, "notes": list(self.notes),
-                  "diagnostics": self.diagnostics.describe() if self.diagnostics else None, "settings": self.settings}
-        text = json.dumps(report, indent=1, allow_nan=False) + "\n"
-        mask.parent.mkdir(parents=True, exist_ok=True)
-        mask.with_suffix(".json").unlink(missing_ok=True)
-        atomic_write(mask, lambda file: label_picture(self.labels, self.classes).save(file, "PNG"))
-        if with_overlay:
-            atomic_write(mask.with_suffix(".overlay.png"), lambda file: self.overlay().save(file, "PNG"))
-        atomic_write(mask.with_suffix(".json"), lambda file: file.write(text.encode()))
-        return mask
+        name = name or (Path(self.source).stem if self.source else "mask")
+        report, formats = Path(folder, f"{name}.json"), check_formats(format)
+        try:
+            before = json.loads(report.read_text("utf-8"))["formats"]
+            formats += [old for old in FORMATS if old in before and old not in formats]
+        except (OSError, ValueError, KeyError, TypeError):  # no report, or none of ours
+            pass
+        text = json.dumps(self.report() | {"formats": formats, "overlay_alpha": alpha}, indent=1, allow_nan=False) + "\n"
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.unlink(missing_ok=True)
+        for one in formats:
+            write(self, one, folder, name, alpha)
+        write_classes(self.classes, folder)
+        atomic_write(report, lambda file: file.write(text.encode()))
+        return place(folder, name, formats[0])
 
 # %% ../../nbs/segmentation/04_segmenter.ipynb #ff7578e1
 class Segmenter:
@@ -201,7 +259,7 @@ class Segmenter:
                 warnings.warn(f"an image of {picture.shape[1]} x {picture.shape[0]} pixels is segmented at {width} x {height}; its mask has the full size", stacklevel=3)
             labels, found = label(parts, picture.shape[:2], config, self.by_name)
             names = [NAME] * bool(config.background) + class_names(classes)
-            yield Segmentation(picture, labels, found.scores, found.kept.tolist(), names, self.settings(classes), path, found.diagnostics)
+            yield Segmentation(picture, labels, found.scores, found.kept.tolist(), names, self.settings(classes), path, found.diagnostics, parts.logits)
         return most
 
     def __call__(
