@@ -135,6 +135,18 @@ def test_a_shared_name_is_said_once_and_costs_one_encoding(recwarn):
     assert [str(w.message) for w in recwarn] == ['classes: "tree" is a name of "sky" and of "tree"; it counts for the first of them, and "tree" is found nowhere']
 
 
+@pytest.mark.filterwarnings("ignore:classes.*is a name of")
+@pytest.mark.parametrize("mode", ["velocity", "path", "fused", "contrast", "kl", "vote", "alone", "logits"])
+def test_a_class_whose_only_name_is_anothers_changes_nothing_else(mode):
+    from dotseg.miniature.picturebook import PictureBook
+    from dotseg.segmentation.segmenter import Segmenter
+
+    segmenter, page = Segmenter.from_preset("picturebook", device="cpu", mode=mode), PictureBook("validation", 1)[0].image
+    found, without = (segmenter(page, classes) for classes in (["sky|kite|wood", "ball", "kite", "grass|sky"], ["sky|kite|wood", "ball", "grass"]))
+    assert torch.equal(found.labels.long(), torch.tensor([0, 1, 3])[without.labels.long()]) and found.scores.isfinite().all()
+    assert 2 not in found.kept and found.areas == without.areas
+
+
 # as people write them
 
 
