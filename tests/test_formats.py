@@ -219,7 +219,7 @@ def test_what_it_shows():
             seen.append((tag, dict(attributes)))
 
     Parser().feed(shown)
-    assert {tag for tag, _ in seen} == {"div", "img", "span"} and "a &amp; b" in shown
+    assert {tag for tag, _ in seen} == {"b", "div", "figcaption", "figure", "img", "li", "span", "style", "ul"} and "a &amp; b" in shown
     assert all(attributes["src"].startswith("data:image/png;base64,") and attributes["alt"] for tag, attributes in seen if tag == "img")
     assert repr(found).startswith("Segmentation(an image, 600 x 600, 2 of 2 classes: <script>") and len(repr(found)) < 200
     from matplotlib.figure import Figure

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from ..method.background import NAME
 from ..method.checks import check_number, check_shapes
 from ..method.errors import DotsegError
 from .images import atomic_write, label_picture, needed
@@ -32,7 +33,7 @@ def is_background(
     name: str,
 ) -> bool:
     "What was not asked for is class 0, under the name of background."
-    return (label, name) == (0, "background")
+    return (label, name) == (0, NAME)
 
 
 def label_confidence(

@@ -80,7 +80,7 @@ class Segmentation:
         if self.logits is None:
             raise DotsegError("confidence: this segmentation has no logits, from which it is worked out")
         (height, width), (h, w) = self.labels.shape, self.scores.shape[-2:]
-        words = len(self.logits) - len(self.classes) + 1 if self.settings["config"]["background"] else None
+        words = len(self.logits) - len(self.classes) + 1 if is_background(0, self.classes[0]) else None
         labels = enlarge(self.labels, (h, w))  # those of the working size again, since each of theirs fills a block
         found = label_confidence(self.logits, labels, self.settings["config"]["scale"], words)
         return enlarge(found.half(), (height, width))
