@@ -599,3 +599,17 @@ def test_count_pages(tmp_path):
     Image.new("RGB", (8, 6)).save(tmp_path / "g.gif", save_all=True, append_images=[Image.new("RGB", (8, 6), "white")])
     (tmp_path / "torn.gif").write_bytes((tmp_path / "g.gif").read_bytes()[:20])
     assert (count_pages(tmp_path / "g.gif"), count_pages(tmp_path / "torn.gif"), count_pages(tmp_path / "lost.gif")) == (2, 1, 1)
+
+
+def test_supervision_reads_the_coco_file_of_a_run(home):
+    import supervision
+
+    draw("in/a.png", "in/sub/b.png")
+    assert run("in", "--format", "grey,coco") == 0
+    data = supervision.DetectionDataset.from_coco(images_directory_path="in", annotations_path=f"out/{COCO_FILE}", force_masks=True)
+    assert data.classes == ["dark", "light"] and len(data) == 2
+    for path, image, found in data:
+        labels = skimage.io.imread(Path("out/grey") / Path(path).relative_to(Path("in").absolute()))
+        assert image.shape == (6, 8, 3)
+        for label, mask in zip(found.class_id, found.mask):
+            np.testing.assert_array_equal(mask, labels == label)
