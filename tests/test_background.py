@@ -2,6 +2,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -143,8 +144,81 @@ def test_the_mask_of_a_background_is_black_in_the_palette(tmp_path, segmenter):
     assert np.abs(dimmed.astype(int) - found.image[found.labels.numpy() == 0] / 2).max() <= 1
 
 
-def run(*words):
-    return subprocess.run([sys.executable, "-m", "dotseg.app.command_line", *map(str, words)], capture_output=True, text=True)
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    "A page with a kite and a ball, one with a ball, one with neither."
+    folder = tmp_path_factory.mktemp("photos")
+    for i in (17, 57, 4):
+        Image.fromarray(draw_scene(1_500_000 + i).image).save(folder / f"{i}.png")
+    return folder
+
+
+def run(*words, **more):
+    return subprocess.run([Path(sys.executable).parent / "dotseg", *map(str, words)], capture_output=True, text=True, **more)
+
+
+def test_a_folder_asked_for_kites_and_balls(photos, tmp_path):
+    done = run("segment", photos, "--classes", "kite, ball", "--preset", "picturebook", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    for i, there in ((17, {"kite", "ball"}), (57, {"ball"}), (4, set())):
+        truth, mask = draw_scene(1_500_000 + i).labels, np.asarray(Image.open(tmp_path / f"{i}.png"))
+        for value, name in enumerate(("kite", "ball"), 1):
+            exact = truth == CLASSES.index(name)
+            overlap = ((mask == value) & exact).sum() / max(1, ((mask == value) | exact).sum())
+            assert overlap > 0.7 if name in there else (mask == value).mean() < 0.01, (i, name)
+    assert (tmp_path / "classes.txt").read_text().split() == ["background", "kite", "ball"]
+
+
+@pytest.mark.parametrize("words, classes, background", [
+    (["--background", "off"], ["kite", "ball"], None),
+    (["--background", "sky, gravel, kite"], ["background", "kite", "ball"], {"words": ["sky", "gravel", "kite"], "ownership": None, "confidence": 0.0}),
+    (["--background", "off", "--background-confidence", "0.3"], ["background", "kite", "ball"], {"words": [], "ownership": None, "confidence": 0.3}),
+    (["--background", "default, sky|heaven"], ["background", "kite", "ball"], "error"),
+])
+def test_backgrounds_of_the_command_line(photos, tmp_path, words, classes, background):
+    done = run("segment", photos / "17.png", "--classes", "kite, ball", "--preset", "picturebook", "--out", tmp_path, *words)
+    if background == "error":
+        assert done.returncode == 2 and ("sky given more than once" in done.stderr or "heaven" in done.stderr), done.stderr
+        return
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "classes.txt").read_text().split() == classes
+    assert json.loads((tmp_path / "17.json").read_text())["settings"]["config"]["background"] == background
+
+
+def test_a_page_about_one_image_and_nothing_else(photos, tmp_path):
+    done = run("segment", "--inspect", photos / "17.png", "--classes", "kite, <b>ball", "--preset", "picturebook", "--out", tmp_path)
+    assert done.returncode == 2 and "the miniature does not know" in done.stderr
+    done = run("segment", "--inspect", photos / "17.png", "--classes", "kite, boat", "--mode", "path", "--preset", "picturebook", "--out", tmp_path)
+    page = (tmp_path / "17.inspect.html").read_text("utf-8")
+    assert done.returncode == 0 and "no patch prefers it" in page and [p.name for p in tmp_path.iterdir()] == ["17.inspect.html"]
+    assert run("segment", "--classes", "kite", "--preset", "picturebook", "--out", tmp_path).returncode == 2
+
+
+def test_settings_are_tuned_and_read_everywhere(tmp_path):
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+    for i in range(4):
+        scene = draw_scene(1_500_017 + i)
+        Image.fromarray(scene.image).save(tmp_path / "images" / f"{i}.png")
+        Image.fromarray((scene.labels == CLASSES.index("ball")).astype(np.uint8)).save(tmp_path / "masks" / f"{i}.png")
+    words = ["--images", tmp_path / "images", "--masks", tmp_path / "masks", "--classes", "background, ball", "--preset", "picturebook"]
+    done = run("tune", *words, "--mode", "velocity", "--out", tmp_path / "mine.json")
+    assert done.returncode == 0 and "only 4 labelled images" in done.stderr and "held out" in done.stdout, done.stderr
+    written = json.loads((tmp_path / "mine.json").read_text())
+    assert written["preset"] == "picturebook" and written["tuned"]["chosen_on"] == written["tuned"]["held_out"] == 2
+    done = run("evaluate", *words, "--settings", tmp_path / "mine.json", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["settings"]["config"] == written["config"] and [row["class"] for row in result["classes"]] == ["background", "ball"]
+    done = run("segment", tmp_path / "images" / "0.png", "--classes", "ball", "--settings", tmp_path / "mine.json", "--out", tmp_path / "masks2")
+    assert done.returncode == 0 and json.loads((tmp_path / "masks2" / "0.json").read_text())["settings"]["config"] == written["config"]
+    done = run("segment", tmp_path / "images" / "0.png", "--classes", "ball", "--settings", tmp_path / "mine.json", "--preset", "clip-b16", "--out", tmp_path / "x")
+    assert done.returncode == 2 and "is for preset picturebook, got --preset clip-b16" in done.stderr
+
+
+def test_demo_with_classes_has_a_background(tmp_path):
+    done = run("demo", "--classes", "kite, boat", "--out", tmp_path)
+    assert done.returncode == 0 and "background" in done.stdout and (tmp_path / "classes.txt").read_text().split() == ["background", "kite", "boat"]
 
 
 def test_stuff_is_part_of_the_words():

@@ -57,7 +57,7 @@ def run(*words):
 
 
 def fake(*words, classes="dark, light"):
-    return main(["segment", *words, "--classes", classes, "--preset", "fake"])
+    return main(["segment", *words, "--classes", classes, "--preset", "fake", "--background", "off"])
 
 
 def files(folder):
