@@ -23,7 +23,7 @@ from ..models.checkpoints import Checkpoint, find_checkpoint
 from ..models.clip import CLIP_B16, CLIP_L14, ClipAttention, ClipLogits, load_clip
 from ..models.diffusion import SD2, SD2_UNET, SD2_VAE, DiffusionAttention, load_diffusion
 from ..models.sources import AttentionSource, LogitSource
-from ..models.vit import DINOV2_B14_REG, DinoAttention, load_dino
+from ..models.vit import DINOV2_B14_REG, VitAttention, load_vit
 
 # %% ../../nbs/segmentation/02_presets.ipynb #66d0e993
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _random_dino(device, dtype):
     from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel
 
     model = Dinov2WithRegistersModel(Dinov2WithRegistersConfig(image_size=518))
-    return DinoAttention(model.requires_grad_(False).to(device, dtype))
+    return VitAttention(model.requires_grad_(False).to(device, dtype))
 
 
 def _clip(checkpoint, name):
@@ -129,7 +129,7 @@ def _published(clip):  # CLIP's logits as the paper makes them; leaving out the 
 
 CLIP_B, CLIP_L = _clip(CLIP_B16, "ViT-B-16-quickgelu"), _clip(CLIP_L14, "ViT-L-14-quickgelu")
 DIFFUSION = Part(SD2, lambda path, device, dtype: load_diffusion(path, device=device, dtype=dtype), _random_diffusion)
-DINO = Part(DINOV2_B14_REG, lambda path, device, dtype: load_dino(path, device=device, dtype=dtype), _random_dino)
+DINO = Part(DINOV2_B14_REG, lambda path, device, dtype: load_vit(path, device=device, dtype=dtype), _random_dino)
 EMBEDDED = Part(None, lambda path, device, dtype: load_miniature(device, dtype), load_miniature)
 
 PRESETS = {
