@@ -82,6 +82,27 @@ def write_clip(path, name="ViT-B-16-quickgelu", seed=0, **changes):
     return path
 
 
+def write_transformers_clip(folder, act="quick_gelu", binary=False, width=32, layers=2, image_size=32, patch=8):
+    "A CLIP folder of transformers, as openai/clip-vit-base-patch16 is one, small; -> the stock model. `binary` writes the older pytorch_model.bin, with position ids."
+    from transformers import CLIPConfig, CLIPModel
+
+    folder = Path(folder)
+    part = dict(hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers, num_attention_heads=2, hidden_act=act)
+    torch.manual_seed(0)
+    model = CLIPModel(CLIPConfig(text_config=part | {"vocab_size": 49408, "eos_token_id": 2}, vision_config=part | {"image_size": image_size, "patch_size": patch}, projection_dim=16)).eval()
+    for p in model.parameters():  # away from the zeros and ones that layers start with
+        p.data += 0.05 * torch.randn_like(p)
+    model.save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4], "do_resize": True, "size": image_size}))
+    if binary:
+        from safetensors.torch import load_file
+
+        state = load_file(folder / "model.safetensors") | {f"{part}_model.embeddings.position_ids": torch.arange(9)[None] for part in ("text", "vision")}
+        torch.save(state, folder / "pytorch_model.bin")
+        (folder / "model.safetensors").unlink()
+    return model
+
+
 # Stable Diffusion 2.1 base, as published: configurations, and names of weights older than those in today's diffusers and transformers
 
 SD2_TEXT = {

@@ -119,6 +119,8 @@ def _advice(error):  # what to do about an exception that a reader of checkpoint
         return "it is not there, or not all of it; look at the path"
     if isinstance(error, pickle.UnpicklingError) or any(mark in text for mark in ("weights_only", "TorchScript", "contains custom code")):
         return "it holds code besides tensors, and none is ever run; get the model as .safetensors"
+    if isinstance(error, ImportError):
+        return "a library that reads it is missing; install that"
     if any(mark in text for mark in ("size mismatch", "Missing key", "Unexpected key", "shape")):
         return "it is of another model; look whether its size and its kind are those that were asked for"
     return "it is damaged, cut short, or no checkpoint; fetch it again"
@@ -149,7 +151,7 @@ def check_complete(
     if wrong:
         raise CheckpointError(f"{model}: {path}: it is of another model or incomplete; {len(wrong)} of its weights are missing or have another shape, such as {wrong[0]}")
 
-# %% ../../nbs/models/02_checkpoints.ipynb #f7620a35
+# %% ../../nbs/models/02_checkpoints.ipynb #04dc0a40
 def _is_program(path):  # a TorchScript archive
     if not zipfile.is_zipfile(path):
         return False

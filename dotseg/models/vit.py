@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MEAN', 'STD', 'DINOV2_B14', 'DINOV2_B14_REG', 'DINOV3_B16', 'head_mean', 'hear_attention', 'image_tower',
-           'global_layers', 'VitAttention', 'folder_colours', 'load_vit']
+           'global_layers', 'VitAttention', 'folder_colours', 'read_config', 'read_model', 'load_vit']
 
 # %% ../../nbs/models/06_vit.ipynb #a26d177d
 import inspect
@@ -209,16 +209,41 @@ def folder_colours(
     return said.get("image_mean", mean), said.get("image_std", std)
 
 
-def _read(folder, config):  # -> the model in a folder of transformers, and the report of what was missing
+def read_config(
+    what: str,  # what should be in it, for people
+    path: str | os.PathLike,  # a folder of transformers
+) -> tuple[Path, Any, str]:  # the folder, its configuration, and what type of model that is for
+    "From this machine alone; errors are best caught by `checkpoint_errors`."
+    from transformers import AutoConfig
+
+    path = Path(path).expanduser()
+    if not (path / "config.json").is_file():
+        raise CheckpointError(f"{what}: {path}: no config.json is there; give the folder of a transformers model, which holds it beside model.safetensors")
+    config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+    return path, config, config.model_type
+
+
+def read_model(
+    what: str,  # what should be in it, for people
+    folder: Path,  # of transformers
+    config: Any,  # as `read_config` gives it
+) -> Any:  # the model, in evaluation mode and without gradients
+    "Every weight that its layers need is in the folder, and nothing else is run; errors are best caught by `checkpoint_errors`."
     from transformers import AutoModel
 
     options: dict[str, Any] = dict(local_files_only=True, output_loading_info=True, ignore_mismatched_sizes=True, attn_implementation="sdpa", trust_remote_code=False)
     file = next((folder / name for name in ("model.safetensors", "pytorch_model.bin") if (folder / name).is_file()), None)
     if file is None:  # in several files, or in none
-        return AutoModel.from_pretrained(folder, **options)
-    with torch.device("meta"):
-        kind = type(AutoModel.from_config(config))
-    return kind.from_pretrained(None, config=config, state_dict=read_tensors("ViT", file), **options)
+        model, report = AutoModel.from_pretrained(folder, **options)
+    else:
+        with torch.device("meta"):
+            kind: Any = type(AutoModel.from_config(config))
+        model, report = kind.from_pretrained(None, config=config, state_dict=read_tensors(what, file), **options)
+    missing = [key for key in report["missing_keys"] if not key.startswith("pooler.")]  # which stands behind all layers
+    check_complete(what, folder, {**report, "missing_keys": missing})  # where sizes that do not match are refused
+    if any("register_tokens" in key for key in report["unexpected_keys"]):  # would be left out, with nothing but a warning
+        raise CheckpointError(f"{what}: {folder}: its weights have registers and its config.json, model_type {config.model_type!r}, has none; get a copy made for transformers")
+    return model.eval().requires_grad_(False)
 
 
 def load_vit(
@@ -228,20 +253,11 @@ def load_vit(
     **options,  # of VitAttention: kind, layers, image_size
 ) -> VitAttention:
     "Any plain vision transformer, from this machine alone; `CheckpointError` if it is missing, damaged, or another model."
-    from transformers import AutoConfig
-
-    path = Path(path).expanduser()
-    if not (path / "config.json").is_file():
-        raise CheckpointError(f"ViT: {path}: no config.json is there; give the folder of a transformers model, which holds it beside model.safetensors")
     with checkpoint_errors("ViT", path):
-        kind = json.loads((path / "config.json").read_text("utf-8")).get("model_type")
-        config: Any = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+        folder, config, kind = read_config("ViT", path)
         images = getattr(config, "vision_config", config)
         if not isinstance(getattr(images, "patch_size", None), int) or hasattr(images, "depths"):
-            raise CheckpointError(f"ViT: {path}: its config.json says model_type {kind!r}, which is no plain vision transformer; get one such as {DINOV2_B14_REG.ids[0]}")
-        model, report = _read(path, config)
-        missing = [key for key in report["missing_keys"] if not key.startswith("pooler.")]  # which stands behind all layers
-        check_complete("ViT", path, {**report, "missing_keys": missing})  # where sizes that do not match are refused
-        if any("register_tokens" in key for key in report["unexpected_keys"]):  # would be left out, with nothing but a warning
-            raise CheckpointError(f"ViT: {path}: its weights have registers and its config.json, model_type {kind!r}, has none; get a copy made for transformers")
-    return VitAttention(image_tower(model).requires_grad_(False).to(device, dtype), colours=folder_colours(path, kind), **options)
+            raise CheckpointError(f"ViT: {folder}: its config.json says model_type {kind!r}, which is no plain vision transformer; get one such as {DINOV2_B14_REG.ids[0]}")
+        model = read_model("ViT", folder, config)
+        colours = folder_colours(folder, kind)
+    return VitAttention(image_tower(model).to(device, dtype), colours=colours, **options)
