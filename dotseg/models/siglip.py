@@ -68,8 +68,17 @@ class SiglipLogits:
             raise DotsegError(f"model: got {type(model).__name__}, expected transformers' SiglipModel or Siglip2Model with a pooling head")
         self.model, self.head, self.prompts = model.eval(), head, PromptEncoder(_Texts(model), tokenize)
         self.tower = VitAttention(model, image_size=image_size, colours=colours)
-        self.scale, self.bias = (float(getattr(model, f"logit_{name}").detach()) for name in ("scale", "bias"))  # of the sigmoid
-        self.scale = float(torch.tensor(self.scale).exp())
+        scale, bias = (torch.as_tensor(getattr(model, f"logit_{name}")).detach().float() for name in ("scale", "bias"))
+        self.scale, self.bias = scale.exp().item(), bias.item()  # of the sigmoid, in which the model puts its cosines
+
+    @property
+    def image_size(self) -> float:
+        "About the side, in pixels, of what the model sees; it can be set."
+        return self.tower.image_size
+
+    @image_size.setter
+    def image_size(self, size: float) -> None:
+        self.tower.image_size = size
 
     def pool_alone(
         self,

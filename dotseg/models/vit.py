@@ -139,18 +139,22 @@ class VitAttention:
             raise DotsegError(f"layers: {windowed} attend inside windows, expected some of {whole}, where every patch may look at every other")
         self.patch, self.image_size = config.patch_size, _native(config) if image_size is None else image_size
         self.square = hasattr(self.model, "pos_embed")  # SAM's: added as it is, so that no other size goes
-        if self.square and self.image_size != _native(config):
-            raise DotsegError(f"image_size: got {self.image_size}, expected {_native(config)}, the only size that {type(self.model).__name__} takes; leave it out")
+        self._check_size()
         if hasattr(config, "mask_ratio"):
             config.mask_ratio = 0.0
         self.model.eval()
         self.colours, self.wants = colours, inspect.signature(self.model.forward).parameters
+
+    def _check_size(self):
+        if self.square and self.image_size != _native(self.model.config):
+            raise DotsegError(f"image_size: got {self.image_size}, expected {_native(self.model.config)}, the only size that {type(self.model).__name__} takes; leave it out")
 
     def prepare(
         self,
         images: Tensor,  # (b, 3, H, W) in [0, 1]
     ) -> tuple[dict[str, Any], tuple[int, int]]:  # what the model's forward pass takes; (h, w), its patches
         "Errors as `resize_images`."
+        self._check_size()  # it may have been set since
         images = resize_images(images, self.image_size, self.patch)
         if self.square:
             images = F.interpolate(images, (self.image_size, self.image_size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
