@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from open_clip.transformer import QuickGELU
 from real_formats import write_clip, write_transformers_clip
 from safetensors.torch import load_file, save_file
-from test_clip import pictures
+from test_clip import pictures, published
 from torch.testing import assert_close
 
 from dotseg.models.checkpoints import CheckpointError, find_checkpoint, read_tensors
@@ -398,7 +398,7 @@ def test_b16_as_trained_is_the_stock_model(real, size, caplog):
     assert resize_images(images, source.image_size, 16) is images
     inputs, grid = source.tower(images, source.image_size)
     assert grid == (size[0] // 16, size[1] // 16) == stock.visual.grid_size
-    ours = last_block(source.tower.blocks[-1], inputs[-1], source.last_attention(inputs))
+    ours = last_block(source.tower.blocks[-1], inputs[-1], source.last_attention(inputs, grid))
     prepared = (images - source.tower.mean) / source.tower.std
     with torch.no_grad():
         want = stock.visual.forward_intermediates(prepared, output_fmt="NLC")["image_intermediates"]
@@ -439,13 +439,28 @@ def test_b16_attention_by_hand(real):
     for kind, want in {"origin": weigh(q, k), "qq": weigh(q, q), "kk": weigh(k, k), "kk_mean": mean[None]}.items():
         source = ClipLogits(model, tokenize, kind, residual=False)
         assert source.image_size == 512
-        got = source.last_attention(inputs)
+        got = source.last_attention(inputs, grid)
         assert_close(got[0], want.float(), atol=1e-5, rtol=1e-5)
         mixed = (want @ v).transpose(0, 1).flatten(1) @ block.attn.out_proj.weight.double().T + block.attn.out_proj.bias.double()
         assert_close(last_block(block, inputs[-1], got, residual=False)[0], mixed.float(), atol=1e-5, rtol=1e-5)
         print(f"{kind}: attention off by at most {(got[0] - want).abs().max():.0e}")
     want = mean[1:, 1:] / mean[1:, 1:].sum(1, keepdim=True)
     assert_close(ClipAttention(model, "kk")(images, grid)[0], want.float(), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(224, 224), (336, 336), (512, 512), (336, 512), (448, 224)])
+def test_b16_as_published_methods_have_it(real, size):
+    model, tokenize = real[1]
+    images = pictures(1, 3, *size)
+    source = ClipLogits(model, tokenize, "kk_heads", residual=False, image_size=round((size[0] * size[1]) ** 0.5), interpolation="dino")
+    assert resize_images(images, source.image_size, 16) is images
+    text = source.prompts(["cat", "dog"])
+    want = torch.einsum("hwd,kd->khw", published(model, ((images - source.tower.mean) / source.tower.std)[0], "kk_heads"), text)
+    got = source(images, ["cat", "dog"])[0]
+    assert_close(got, want, atol=1e-5, rtol=0)
+    source.tower.interpolation = "open_clip"
+    print(f"{size}: off by {(got - want).abs().max():.0e}, with open_clip's positions by {(source(images, ['cat', 'dog'])[0] - want).abs().max():.1e}")
 
 
 @pytest.mark.slow
