@@ -21,10 +21,11 @@ from .method.sinkhorn import sinkhorn as sinkhorn
 from .method.upsampling import joint_bilateral_upsample as joint_bilateral_upsample
 from .miniature.picturebook import CLASSES as CLASSES, LESSON_SEED as LESSON_SEED, draw_scene as draw_scene
 from .models.checkpoints import CheckpointError as CheckpointError
-from .models.clip import ClipAttention as ClipAttention, ClipLogits as ClipLogits, load_clip as load_clip
+from .models.clip import ClipAttention as ClipAttention, ClipLogits as ClipLogits
+from .models.clip_files import load_clip as load_clip
 from .models.diffusion import DiffusionAttention as DiffusionAttention, load_diffusion as load_diffusion
 from .models.sources import AttentionSource as AttentionSource, LogitSource as LogitSource
-from .models.vit import DinoAttention as DinoAttention, load_dino as load_dino
+from .models.vit import VitAttention as VitAttention, load_vit as load_vit
 from .segmentation.images import ImageError as ImageError
 from .segmentation.presets import PRESETS as PRESETS
 from .segmentation.segmenter import Segmentation as Segmentation, Segmenter as Segmenter

@@ -82,6 +82,92 @@ def write_clip(path, name="ViT-B-16-quickgelu", seed=0, **changes):
     return path
 
 
+def write_transformers_clip(folder, act="quick_gelu", binary=False, width=32, layers=2, image_size=32, patch=8):
+    "A CLIP folder of transformers, as openai/clip-vit-base-patch16 is one, small; -> the stock model. `binary` writes the older pytorch_model.bin, with position ids."
+    from transformers import CLIPConfig, CLIPModel
+
+    folder = Path(folder)
+    part = dict(hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers, num_attention_heads=2, hidden_act=act)
+    torch.manual_seed(0)
+    model = CLIPModel(CLIPConfig(text_config=part | {"vocab_size": 49408, "eos_token_id": 2}, vision_config=part | {"image_size": image_size, "patch_size": patch}, projection_dim=16)).eval()
+    for p in model.parameters():  # away from the zeros and ones that layers start with
+        p.data += 0.05 * torch.randn_like(p)
+    model.save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4], "do_resize": True, "size": image_size}))
+    if binary:
+        from safetensors.torch import load_file
+
+        state = load_file(folder / "model.safetensors") | {f"{part}_model.embeddings.position_ids": torch.arange(9)[None] for part in ("text", "vision")}
+        torch.save(state, folder / "pytorch_model.bin")
+        (folder / "model.safetensors").unlink()
+    return model
+
+
+DINOV3_CONFIG = {  # as in facebook/dinov3-vitb16-pretrain-lvd1689m
+    "architectures": ["DINOv3ViTModel"], "attention_dropout": 0.0, "drop_path_rate": 0.0, "hidden_act": "gelu", "hidden_size": 768, "image_size": 224, "initializer_range": 0.02,
+    "intermediate_size": 3072, "key_bias": False, "layer_norm_eps": 1e-05, "layerscale_value": 1.0, "mlp_bias": True, "model_type": "dinov3_vit", "num_attention_heads": 12,
+    "num_channels": 3, "num_hidden_layers": 12, "num_register_tokens": 4, "patch_size": 16, "pos_embed_jitter": None, "pos_embed_rescale": 2.0, "pos_embed_shift": None,
+    "proj_bias": True, "query_bias": True, "rope_theta": 100.0, "torch_dtype": "float32", "transformers_version": "4.56.0.dev0", "use_gated_mlp": False, "value_bias": True,
+}
+
+
+def dinov3_shapes(width, layers, patch=16):
+    "Names and shapes of a DINOv3's weights in the published files; keys have no bias."
+    yield from {
+        "embeddings.cls_token": (1, 1, width), "embeddings.mask_token": (1, 1, width), "embeddings.register_tokens": (1, 4, width),
+        "embeddings.patch_embeddings.weight": (width, 3, patch, patch), "embeddings.patch_embeddings.bias": (width,),
+    }.items()
+    linear = {f"attention.{letter}_proj": (width, width) for letter in "qkvo"} | {"mlp.up_proj": (4 * width, width), "mlp.down_proj": (width, 4 * width)}
+    for i in range(layers):
+        for name, shape in linear.items():
+            yield f"layer.{i}.{name}.weight", shape
+            if name != "attention.k_proj":
+                yield f"layer.{i}.{name}.bias", shape[:1]
+        for name in ("norm1.weight", "norm1.bias", "norm2.weight", "norm2.bias", "layer_scale1.lambda1", "layer_scale2.lambda1"):
+            yield f"layer.{i}.{name}", (width,)
+    yield from {"norm.weight": (width,), "norm.bias": (width,)}.items()
+
+
+def write_dinov3(folder, width=768, layers=12, heads=12):
+    "A DINOv3 folder of transformers, the published ViT-B/16 unless told otherwise."
+    folder, generator = Path(folder), torch.Generator().manual_seed(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = DINOV3_CONFIG | {"hidden_size": width, "intermediate_size": 4 * width, "num_hidden_layers": layers, "num_attention_heads": heads}
+    (folder / "config.json").write_text(json.dumps(config, indent=2))
+    (folder / "preprocessor_config.json").write_text(json.dumps({
+        "crop_size": None, "data_format": "channels_first", "do_normalize": True, "do_resize": True, "image_mean": [0.485, 0.456, 0.406],
+        "image_processor_type": "DINOv3ViTImageProcessorFast", "image_std": [0.229, 0.224, 0.225], "size": {"height": 224, "width": 224}}))
+    state = {}
+    for name, shape in dinov3_shapes(width, layers):
+        ones = "norm" in name and name.endswith("weight") or "lambda" in name
+        spread = 2 * width**-0.5 if "q_proj" in name or "k_proj" in name else 0.5 * width**-0.5
+        state[name] = torch.empty(shape).normal_(1.0 if ones else 0.0, 0.1 if ones else spread, generator=generator)
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def write_siglip(folder, small=False, flexible=False):
+    "A SigLIP 2 folder of transformers, B/16 at 512 pixels or small, or the flexible one, with a tokenizer that knows the letters alone."
+    from transformers import Siglip2Config, Siglip2Model, Siglip2Tokenizer, SiglipConfig, SiglipModel
+
+    folder = Path(folder)
+    shape = dict(hidden_size=48, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4) if small else dict(
+        hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12)
+    letters = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *(f"<0x{i:02X}>" for i in range(256)), "\u2581", *"abcdefghijklmnopqrstuvwxyz"]
+    text = shape | {"vocab_size": len(letters) if small else 256_000, "max_position_embeddings": 64, "projection_size": shape["hidden_size"]}
+    vision = shape | ({"num_patches": 256 if small else 1024} if flexible else {"image_size": 128 if small else 512}) | {"patch_size": 8 if small else 16}
+    with torch.device("meta"):
+        model = Siglip2Model(Siglip2Config(text_config=text, vision_config=vision)) if flexible else SiglipModel(SiglipConfig(text_config=text, vision_config=vision))
+    model.config.save_pretrained(folder)
+    Siglip2Tokenizer(vocab={token: i for i, token in enumerate(letters)}, merges=[]).save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps({
+        "do_normalize": True, "do_resize": True, "image_mean": [0.5, 0.5, 0.5], "image_processor_type": "SiglipImageProcessor", "image_std": [0.5, 0.5, 0.5], "resample": 2}))
+    state = random_like(model, torch.float32)
+    state |= {"logit_scale": torch.tensor([4.72]), "logit_bias": torch.tensor([-16.5])}
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
 # Stable Diffusion 2.1 base, as published: configurations, and names of weights older than those in today's diffusers and transformers
 
 SD2_TEXT = {

@@ -11,7 +11,7 @@ from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg, convert_weights_to
 from torch.testing import assert_close
 
 from dotseg.miniature.embedded import MiniatureTokenizer, build_clip
-from dotseg.models.clip import LAST_ATTENTION, ClipAttention, ClipLogits, VisionTower, last_block, self_attention
+from dotseg.models.clip import INTERPOLATION, LAST_ATTENTION, ClipAttention, ClipLogits, VisionTower, encode_once, last_block, self_attention, share_tower
 from dotseg.models.prompts import PromptEncoder
 from dotseg.models.sources import fit_grid, resize_images
 
@@ -124,9 +124,10 @@ def test_as_trained_it_is_the_stock_model(vision, device):
     assert_close(logits, want, atol=1e-5, rtol=0)
 
 
-def test_positions():
+@pytest.mark.parametrize("interpolation", INTERPOLATION)
+def test_positions(interpolation):
     for vision, own in (("square", (6, 6)), ("wide", (2, 3))):
-        tower = VisionTower(tiny(vision))
+        tower = VisionTower(tiny(vision), interpolation)
         table = tower.visual.positional_embedding
         assert tower.positions(own) is table
         other = tower.positions((4, 7))
@@ -196,8 +197,8 @@ def test_other_towers_are_refused(vision):
 # logits and attention
 
 
-def by_loops(tower, inputs, kind):
-    "(heads, t, t) of one image in double precision; for kk_mean the mean over blocks and heads, once per head."
+def by_loops(tower, inputs, kind, added=0.0):
+    "(blocks, heads, t, t) of one image in double precision, `added` to the scores."
     found = []
     for block, x in zip(tower.blocks, inputs):
         attn, each = block.attn, []
@@ -206,20 +207,103 @@ def by_loops(tower, inputs, kind):
         for h in range(attn.num_heads):
             q, k = (x @ attn.in_proj_weight[i : i + d].double().T + attn.in_proj_bias[i : i + d].double() for i in (h * d, attn.embed_dim + h * d))
             a, b = {"origin": (q, k), "qk": (q, k), "qq": (q, q)}.get(kind, (k, k))
-            each.append(torch.stack([torch.exp(row @ b.T / d**0.5) / torch.exp(row @ b.T / d**0.5).sum() for row in a]))
+            weights = torch.exp(a @ b.T / d**0.5 + added)
+            each.append(torch.stack([row / row.sum() for row in weights]))
         found.append(torch.stack(each))
     return torch.stack(found)
+
+
+def naclips_window(h, w, std=5.0):
+    "As NACLIP makes it: a Gaussian on a grid of twice the size, of which each patch sees the part that it is the middle of."
+    y, x = torch.arange(1 - h, h, dtype=torch.float64), torch.arange(1 - w, w, dtype=torch.float64)
+    window = torch.exp(-(y[:, None] ** 2 + x[None] ** 2) / (2 * std**2))
+    rows = [window[h - 1 - i : 2 * h - 1 - i, w - 1 - j : 2 * w - 1 - j].flatten() for i in range(h) for j in range(w)]
+    return F.pad(torch.stack(rows), (1, 0, 1, 0))
 
 
 @pytest.mark.parametrize("kind", LAST_ATTENTION)
 @pytest.mark.parametrize("vision", VISIONS)
 def test_last_attention(vision, kind):
     source = ClipLogits(tiny(vision), TOKENIZE, kind)
-    inputs, _ = source.tower(pictures(1, 3, 20, 36), source.image_size)
-    got = source.last_attention(inputs)[0]
-    want = by_loops(source.tower, inputs, kind)
-    want = want.mean((0, 1))[None] if kind == "kk_mean" else want[-1]
+    inputs, grid = source.tower(pictures(1, 3, 20, 36), source.image_size)
+    got = source.last_attention(inputs, grid)[0]
+    if kind == "identity":
+        want = torch.eye(got.shape[-1], dtype=torch.float64)[None]
+    elif kind == "qq_kk":
+        want = by_loops(source.tower, inputs, "qq")[-1] + by_loops(source.tower, inputs, "kk")[-1]
+    elif kind == "kk_heads":
+        want = by_loops(source.tower, inputs, "kk").mean(0)
+        want[:, 0], want[:, :, 0] = 0, 0
+        assert (want.sum(-1)[:, 1:] < 0.999).all()  # what went to the class token is lost
+    else:
+        want = by_loops(source.tower, inputs, kind, naclips_window(*grid) if kind == "kk_gauss" else 0.0)
+        want = want.mean((0, 1))[None] if kind == "kk_mean" else want[-1]
     assert_close(got, want.float(), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", LAST_ATTENTION)
+@pytest.mark.parametrize("own", ["qk", "kk"])
+@pytest.mark.parametrize("interpolation", INTERPOLATION)
+def test_one_pass_for_two_sources(kind, own, interpolation):
+    model, images = tiny(), pictures(2, 3, 20, 36)
+    logits, attention = ClipLogits(model, TOKENIZE, kind, False, interpolation=interpolation), ClipAttention(model, own, interpolation=interpolation)
+    assert share_tower(logits, attention)
+    both = encode_once(logits, attention, images, CLASSES)
+    want = logits(images, CLASSES)
+    assert_close(both[0], want, atol=1e-6, rtol=0)
+    assert_close(both[1], attention(images, tuple(want.shape[-2:])), atol=1e-6, rtol=1e-5)
+    other = ClipAttention(model, own, interpolation=INTERPOLATION[1 - INTERPOLATION.index(interpolation)])
+    assert not share_tower(logits, other)
+
+
+# the forward pass of published methods, written again
+
+
+def published(model, image, kind):
+    "(3, H, W), normalised -> (h, w, d) unit embeddings: positions, blocks and the last attention as SCLIP, NACLIP, ClearCLIP and RF-CLIP have them."
+    visual = model.visual
+    x = F.conv2d(image[None], visual.conv1.weight, stride=visual.conv1.stride)[0]
+    h, w = x.shape[1:]
+    table = visual.positional_embedding
+    side = math.isqrt(len(table) - 1)
+    if (h, w) != (side, side):
+        cells = table[1:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
+        cells = F.interpolate(cells, scale_factor=((h + 0.1) / side, (w + 0.1) / side), mode="bicubic")
+        assert cells.shape[-2:] == (h, w)
+        table = torch.cat([table[:1], cells.permute(0, 2, 3, 1).reshape(h * w, -1)])
+    x = visual.ln_pre(torch.cat([visual.class_embedding[None], x.flatten(1).T]) + table)
+    means = []
+    for block in visual.transformer.resblocks:
+        attn, normed = block.attn, block.ln_1(x)
+        q, k, v = (part.reshape(len(x), attn.num_heads, -1).transpose(0, 1) for part in (normed @ attn.in_proj_weight.T + attn.in_proj_bias).chunk(3, -1))
+        like = {name: torch.bmm(a, a.transpose(1, 2)) / a.shape[-1] ** 0.5 for name, a in (("qq", q), ("kk", k))}
+        means.append(like["kk"].softmax(-1))
+        stock = (torch.bmm(q, k.transpose(1, 2)) / q.shape[-1] ** 0.5).softmax(-1)
+        last = x
+        x = x + attn.out_proj((stock @ v).transpose(0, 1).reshape(len(x), -1))
+        x = x + block.mlp(block.ln_2(x))
+    if kind == "kk_heads":
+        weights, v = torch.stack(means).mean(0)[:, 1:, 1:], v[:, 1:]
+    else:
+        weights = {"qq_kk": lambda: like["qq"].softmax(-1) + like["kk"].softmax(-1), "kk_gauss": lambda: (like["kk"] + naclips_window(h, w).float()).softmax(-1),
+                   "identity": lambda: torch.eye(len(x)).expand(attn.num_heads, -1, -1), "qq": lambda: like["qq"].softmax(-1), "kk": lambda: like["kk"].softmax(-1),
+                   "origin": lambda: stock}[kind]()
+    assert last.shape == x.shape
+    out = attn.out_proj((weights @ v).transpose(0, 1).reshape(-1, x.shape[-1]))
+    return F.normalize(visual.ln_post(out[-h * w :]) @ visual.proj, dim=-1).reshape(h, w, -1)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in LAST_ATTENTION if kind != "kk_mean"])
+@pytest.mark.parametrize("size", [(24, 24), (36, 36), (56, 56), (36, 56), (48, 24), (12, 20)])
+def test_the_forward_pass_of_published_methods(size, kind):
+    model, images = tiny(), pictures(1, 3, *size)
+    source = ClipLogits(model, TOKENIZE, kind, residual=False, image_size=round(math.sqrt(size[0] * size[1])), interpolation="dino")
+    assert resize_images(images, source.image_size, 4) is images
+    texts = source.prompts(CLASSES)
+    want = torch.einsum("hwd,kd->khw", published(model, ((images - source.tower.mean) / source.tower.std)[0], kind), texts)
+    assert_close(source(images, CLASSES)[0], want, atol=1e-5, rtol=0)
+    other = ClipLogits(model, TOKENIZE, kind, residual=False, image_size=source.image_size)(images, CLASSES)[0]
+    assert ((other - want).abs().max() > 1e-4) == (size != (24, 24))  # positions of another custom are seen
 
 
 @pytest.mark.parametrize("residual", [True, False])
@@ -321,7 +405,15 @@ def test_any_image(height, width, image_size, kind, seed):
     assert logits.isfinite().all() and logits.abs().max() <= 1 + 1e-5
 
 
-@pytest.mark.parametrize("make", [lambda m: ClipLogits(m, TOKENIZE, "vv"), lambda m: ClipAttention(m, "kk_mean")])
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 64), st.integers(1, 64), st.sampled_from(["square", "wide"]))
+def test_dinos_positions_never_lose_a_patch(h, w, vision):
+    "The size is rounded down from patches of the table times the scale."
+    assert VisionTower(tiny(vision), "dino").positions((h, w)).shape == (1 + h * w, 32)
+
+
+@pytest.mark.parametrize("make", [lambda m: ClipLogits(m, TOKENIZE, "vv"), lambda m: ClipAttention(m, "kk_mean"), lambda m: VisionTower(m, "linear"), lambda m: ClipLogits(
+    m, TOKENIZE, interpolation="linear")])
 def test_unknown_attention(make):
     with pytest.raises(ValueError, match="expected"):
         make(tiny())

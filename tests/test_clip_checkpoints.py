@@ -6,20 +6,20 @@ import pickle
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
 from open_clip.transformer import QuickGELU
-from real_formats import write_clip
+from real_formats import write_clip, write_transformers_clip
 from safetensors.torch import load_file, save_file
-from test_clip import pictures
+from test_clip import pictures, published
 from torch.testing import assert_close
 
-from dotseg.models.checkpoints import CheckpointError, find_checkpoint
-from dotseg.models.clip import CLIP_B16, CLIP_L14, ClipAttention, ClipLogits, VisionTower, _architecture, _tensors, last_block, load_clip
+from dotseg.models.checkpoints import CheckpointError, find_checkpoint, read_tensors
+from dotseg.models.clip import ClipAttention, ClipLogits, VisionTower, last_block
+from dotseg.models.clip_files import CLIP_B16, CLIP_L14, load_clip, named_description
 from dotseg.models.sources import resize_images
 
 SMALL = dict(embed_dim=16, vision_cfg=dict(image_size=32, layers=2, width=32, head_width=16, patch_size=8), text_cfg=dict(width=16, heads=2, layers=1))
@@ -61,8 +61,9 @@ def test_a_folder_is_read_as_open_clip_reads_it(folder):
     assert ClipLogits(model, tokenize)(images, ["sky", "tree|bush"]).shape == (2, 2, 4, 4)
 
 
-def test_the_name_does_not_matter_where_the_folder_says_all(folder):
-    assert load_clip(folder, "whatever")[0].visual.image_size == (32, 32)
+def test_a_folder_that_says_all_takes_no_architecture(folder):
+    with pytest.raises(CheckpointError, match="it says itself what it holds; leave out the architecture, ViT-B-16"):
+        load_clip(folder, "ViT-B-16")
 
 
 def test_normalisation_of_the_folder(folder):
@@ -78,7 +79,7 @@ def test_normalisation_of_the_folder(folder):
 
 def test_the_activation_is_that_of_the_folder_or_of_openai(folder, tmp_path):
     assert activation(load_clip(folder)[0]) == PLAIN
-    assert activation(load_clip(folder, "ViT-B-16-quickgelu")[0]) == PLAIN  # the folder knows better
+    assert activation(load_clip(folder, guess="ViT-B-16-quickgelu")[0]) == PLAIN  # the folder knows better
     describe(folder, quick_gelu=True)
     assert activation(load_clip(folder)[0]) == QUICK
     describe(folder, quick_gelu=False)
@@ -96,7 +97,7 @@ def test_state_dicts_of_trainers(folder, nested, tmp_path):
     (folder / "open_clip_model.safetensors").unlink()
     saved = {f"module.{key}": x for key, x in state.items()}
     torch.save({"epoch": 3, "name": "mine", "state_dict": saved} if nested else saved, tmp_path / "epoch.pt")
-    got = _tensors(tmp_path / "epoch.pt")
+    got = read_tensors("CLIP", tmp_path / "epoch.pt")
     assert got.keys() == want.keys() and all(torch.equal(got[key], want[key]) for key in want)
 
 
@@ -124,16 +125,127 @@ def test_the_ids_are_those_of_open_clip():
         assert tag["quick_gelu"] and tag["hf_hub"].rstrip("/") == checkpoint.ids[0]
 
 
+# CLIPs of others, as their files describe them
+
+
+OTHERS = {  # what preprocess_cfg and model_cfg of the published folders have beside the shape
+    "LAION": ({}, {"mean": [0.48145466, 0.4578275, 0.40821073], "std": [0.26862954, 0.26130258, 0.27577711]}),
+    "LAION, inception": ({}, {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "interpolation": "bicubic"}),
+    "MetaCLIP": ({"quick_gelu": True}, {"mean": [0.48145466, 0.4578275, 0.40821073], "std": [0.26862954, 0.26130258, 0.27577711], "resize_mode": "shortest"}),
+    "no description of images": ({}, {}),
+}
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("name", OTHERS)
+def test_class_token_clips_of_open_clip(name, binary, folder):
+    model_cfg, preprocess = OTHERS[name]
+    path = folder / "open_clip_config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({"model_cfg": config["model_cfg"] | model_cfg, "preprocess_cfg": preprocess}))
+    if binary:  # the older file of LAION's folders
+        torch.save(load_file(folder / "open_clip_model.safetensors"), folder / "open_clip_pytorch_model.bin")
+        (folder / "open_clip_model.safetensors").unlink()
+    model, tokenize = load_clip(folder)
+    assert activation(model) == (QUICK if model_cfg.get("quick_gelu") else PLAIN)
+    tower = VisionTower(model)
+    assert_close(tower.mean.flatten(), torch.tensor(preprocess.get("mean", open_clip.OPENAI_DATASET_MEAN)))
+    assert_close(tower.std.flatten(), torch.tensor(preprocess.get("std", open_clip.OPENAI_DATASET_STD)))
+    if not binary:
+        stock = open_clip.create_model(f"local-dir:{folder}").eval().requires_grad_(False)
+        images = pictures(2, 3, 32, 32)
+        assert torch.equal(model.encode_image(images), stock.encode_image(images))
+
+
+# what nobody told
+
+
+def test_a_bare_file_of_unknown_origin_is_said_to_be(tmp_path, folder, caplog):
+    "The same weights under both activations: the guess is said, and no longer once an architecture is given."
+    path = tmp_path / "b16.safetensors"
+    with torch.device("meta"):
+        shapes = {name: x.shape for name, x in open_clip.CLIP(**open_clip.get_model_config("ViT-S-16")).state_dict().items()}
+    save_file({name: torch.zeros(shape) for name, shape in shapes.items()}, path)
+    with caplog.at_level(logging.WARNING, "dotseg"):
+        assert activation(load_clip(path, guess="ViT-S-16")[0]) == PLAIN
+        (note,) = caplog.messages
+        assert str(path) in note and "taken for open_clip's ViT-S-16, whose activation is GELU" in note and "give ViT-S-16 as the architecture" in note
+        caplog.clear()
+        load_clip(path, "ViT-S-16")
+        load_clip(folder)
+        save_file({name: torch.zeros(shape) for name, shape in shapes.items()} | {"input_resolution": torch.tensor(224)}, path)
+        assert activation(load_clip(path, guess="ViT-S-16")[0]) == QUICK  # OpenAI's says so itself
+        assert not caplog.messages
+
+
+@pytest.mark.parametrize("wrap", ["state_dict", "model", "model and module", "compiled"])
+def test_wrapped_checkpoints(wrap, folder):
+    state = load_file(folder / "open_clip_model.safetensors")
+    want = load_clip(folder)[0].state_dict()
+    (folder / "open_clip_model.safetensors").unlink()
+    wrapped = {"state_dict": lambda: {"state_dict": state, "epoch": 1}, "model": lambda: {"model": state, "optimizer": {"a": 1}},
+               "model and module": lambda: {"model": {f"module.{key}": x for key, x in state.items()}}, "compiled": lambda: {f"_orig_mod.{key}": x for key, x in state.items()}}[wrap]()
+    torch.save(wrapped, folder / "open_clip_pytorch_model.bin")
+    got = load_clip(folder)[0].state_dict()
+    assert all(torch.equal(got[key], want[key]) for key in want)
+
+
+# transformers' folders
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("act", ["gelu", "quick_gelu"])
+def test_a_folder_of_transformers(act, binary, tmp_path):
+    stock = write_transformers_clip(tmp_path, act, binary)
+    model, tokenize = load_clip(tmp_path)
+    assert activation(model) == (QUICK if act == "quick_gelu" else PLAIN)
+    assert model.visual.image_mean == [0.5, 0.4, 0.3] and model.visual.image_std == [0.2, 0.3, 0.4]
+    images, tokens = pictures(2, 3, 32, 32), tokenize(["a house", "a tree by the sea", "x"])
+    with torch.no_grad():
+        out = stock(input_ids=tokens, pixel_values=images)
+    assert_close(model.encode_image(images, normalize=True), out.image_embeds, atol=1e-5, rtol=0)
+    assert_close(model.encode_text(tokens, normalize=True), out.text_embeds, atol=1e-5, rtol=0)
+    assert_close(model.logit_scale, stock.logit_scale)
+    source = ClipLogits(model, tokenize, "origin", image_size=32)
+    inputs, _ = source.tower(images, 32)
+    with torch.no_grad():
+        hidden = stock.vision_model(pixel_values=(images - source.tower.mean) / source.tower.std, output_hidden_states=True).hidden_states
+    for ours, theirs in zip(inputs, hidden):
+        assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+def test_a_bare_file_of_transformers(tmp_path, monkeypatch):
+    "Its names give it away; only its architecture must be told."
+    write_transformers_clip(tmp_path, "gelu")
+    want = load_clip(tmp_path)[0].state_dict()
+    monkeypatch.setattr("dotseg.models.clip_files.named_description", lambda name: {"small": json.loads(json.dumps(open_clip.get_model_config("ViT-B-16") | SMALL | {"text_cfg": dict(width=32, heads=2, layers=2)}))}[name])
+    got = load_clip(tmp_path / "model.safetensors", "small")[0].state_dict()
+    assert got.keys() == want.keys() and all(torch.equal(got[key], want[key]) for key in want)
+
+
+def test_other_folders_of_transformers_are_refused(tmp_path):
+    write_transformers_clip(tmp_path, "gelu")
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text())
+    for change, message in (({"model_type": "siglip"}, "config.json says model_type 'siglip', expected 'clip'; SigLIP goes with a preset of its own"),
+                            ({"vision_config": config["vision_config"] | {"hidden_act": "relu"}}, "its activations are 'relu' and 'gelu'"),
+                            ({"text_config": config["text_config"] | {"vocab_size": 21128}}, "its text tower or tokenizer is not CLIP's own"),
+                            ({"vision_config": config["vision_config"] | {"num_hidden_layers": 3}}, "of another model.*Missing key")):
+        path.write_text(json.dumps(config | change))
+        with pytest.raises(CheckpointError, match=message):
+            load_clip(tmp_path)
+
+
 # what is refused
 
 
 @pytest.mark.parametrize(
     "name, message",
     [
-        ("ViT-B/16", "name: got 'ViT-B/16', expected a model of open_clip, such as ViT-B-16"),
-        ("", "name: got ''"),
-        ("hf-hub:timm/ViT-B-16-SigLIP", "name: got 'hf-hub"),  # no look at the network
-        ("local-dir:/tmp", "name: got 'local-dir"),
+        ("ViT-B/16", "architecture: got 'ViT-B/16', expected a model of open_clip, such as ViT-B-16"),
+        ("", "architecture: got ''"),
+        ("hf-hub:timm/ViT-B-16-SigLIP", "architecture: got 'hf-hub"),  # no look at the network
+        ("local-dir:/tmp", "architecture: got 'local-dir"),
         ("ViT-B-16-SigLIP", "ViT-B-16-SigLIP: its vision tower is timm's; use a CLIP with a plain ViT"),
         ("ViT-SO400M-14-SigLIP-384", "its vision tower is timm's"),
         ("EVA02-B-16", "its vision tower is timm's"),
@@ -159,7 +271,7 @@ def test_every_other_name_of_open_clip_makes_a_model_that_is_taken():
     taken = []
     for name in open_clip.list_models():
         try:
-            config, _ = _architecture(Path("nowhere"), name)
+            config = named_description(name)
         except CheckpointError:
             continue
         with torch.device("meta"):
@@ -237,7 +349,7 @@ def test_what_is_wrong_is_said(folder, how, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = damaged(folder, how)
     with pytest.raises(CheckpointError, match=message) as caught:
-        load_clip(path, "ViT-B-32")
+        load_clip(path, guess="ViT-B-32")
     assert str(path) in str(caught.value) and not (tmp_path / "ran").exists()
 
 
@@ -255,7 +367,7 @@ def test_a_torchscript_archive_is_refused_with_the_line_that_converts_it(folder,
     line = next(line for line in str(caught.value).splitlines() if "python -c" in line)
     code = line.partition('"')[2].rpartition('"')[0]
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, cwd=tmp_path)
-    save_file({key: x.contiguous() for key, x in torch.load("clip.pt", weights_only=True).items()}, folder / "open_clip_model.safetensors")
+    save_file({key: x.contiguous() for key, x in torch.load("weights.pt", weights_only=True).items()}, folder / "open_clip_model.safetensors")
     again, _ = load_clip(folder)
     assert activation(again) == QUICK
     assert all(torch.equal(x, again.state_dict()[key]) for key, x in weights.items())
@@ -267,7 +379,7 @@ def test_a_torchscript_archive_is_refused_with_the_line_that_converts_it(folder,
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
     path = write_clip(tmp_path_factory.mktemp("real") / "b16.safetensors", "ViT-B-16-quickgelu")
-    yield path, load_clip(path)
+    yield path, load_clip(path, "ViT-B-16-quickgelu")
     path.unlink()
 
 
@@ -277,7 +389,7 @@ def test_b16_as_trained_is_the_stock_model(real, size, caplog):
     path, (model, tokenize) = real
     with warnings.catch_warnings(), caplog.at_level(logging.WARNING):
         warnings.simplefilter("error")
-        load_clip(path)
+        load_clip(path, "ViT-B-16-quickgelu")
     assert not caplog.records  # open_clip has nothing to complain of
     stock = open_clip.create_model("ViT-B-16-quickgelu", pretrained=str(path), force_image_size=size).eval().requires_grad_(False)  # its own interpolation of positions
     assert activation(model) == activation(stock) == QUICK
@@ -286,7 +398,7 @@ def test_b16_as_trained_is_the_stock_model(real, size, caplog):
     assert resize_images(images, source.image_size, 16) is images
     inputs, grid = source.tower(images, source.image_size)
     assert grid == (size[0] // 16, size[1] // 16) == stock.visual.grid_size
-    ours = last_block(source.tower.blocks[-1], inputs[-1], source.last_attention(inputs))
+    ours = last_block(source.tower.blocks[-1], inputs[-1], source.last_attention(inputs, grid))
     prepared = (images - source.tower.mean) / source.tower.std
     with torch.no_grad():
         want = stock.visual.forward_intermediates(prepared, output_fmt="NLC")["image_intermediates"]
@@ -327,7 +439,7 @@ def test_b16_attention_by_hand(real):
     for kind, want in {"origin": weigh(q, k), "qq": weigh(q, q), "kk": weigh(k, k), "kk_mean": mean[None]}.items():
         source = ClipLogits(model, tokenize, kind, residual=False)
         assert source.image_size == 512
-        got = source.last_attention(inputs)
+        got = source.last_attention(inputs, grid)
         assert_close(got[0], want.float(), atol=1e-5, rtol=1e-5)
         mixed = (want @ v).transpose(0, 1).flatten(1) @ block.attn.out_proj.weight.double().T + block.attn.out_proj.bias.double()
         assert_close(last_block(block, inputs[-1], got, residual=False)[0], mixed.float(), atol=1e-5, rtol=1e-5)
@@ -337,12 +449,27 @@ def test_b16_attention_by_hand(real):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("size", [(224, 224), (336, 336), (512, 512), (336, 512), (448, 224)])
+def test_b16_as_published_methods_have_it(real, size):
+    model, tokenize = real[1]
+    images = pictures(1, 3, *size)
+    source = ClipLogits(model, tokenize, "kk_heads", residual=False, image_size=round((size[0] * size[1]) ** 0.5), interpolation="dino")
+    assert resize_images(images, source.image_size, 16) is images
+    text = source.prompts(["cat", "dog"])
+    want = torch.einsum("hwd,kd->khw", published(model, ((images - source.tower.mean) / source.tower.std)[0], "kk_heads"), text)
+    got = source(images, ["cat", "dog"])[0]
+    assert_close(got, want, atol=1e-5, rtol=0)
+    source.tower.interpolation = "open_clip"
+    print(f"{size}: off by {(got - want).abs().max():.0e}, with open_clip's positions by {(source(images, ['cat', 'dog'])[0] - want).abs().max():.1e}")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_b16_in_half_precision(real, dtype):
     path, whole = real
     images, classes = pictures(1, 3, 512, 512), ["cat", "dog|wolf"]
     want = ClipLogits(*whole)(images, classes)
-    got = ClipLogits(*load_clip(path, dtype=dtype))(images, classes)
+    got = ClipLogits(*load_clip(path, "ViT-B-16-quickgelu", dtype=dtype))(images, classes)
     assert got.dtype == torch.float32 and got.shape == (1, 2, 32, 32)
     print(f"{dtype}: logits off by at most {(got - want).abs().max():.4f}")
     assert_close(got, want, atol=0.02, rtol=0)
@@ -350,7 +477,7 @@ def test_b16_in_half_precision(real, dtype):
 
 @pytest.mark.slow
 def test_openai_b16(tmp_path):
-    model, tokenize = load_clip(write_clip(tmp_path / "ViT-B-16-sd.pt", "ViT-B-16"), "ViT-B-16")  # not told of QuickGELU
+    model, tokenize = load_clip(write_clip(tmp_path / "ViT-B-16-sd.pt", "ViT-B-16"), "ViT-B-16")  # told of GELU, but its numbers say OpenAI's
     assert activation(model) == QUICK
     stock = open_clip.model.build_model_from_openai_state_dict(torch.load(tmp_path / "ViT-B-16-sd.pt", weights_only=True), cast_dtype=None).float().eval().requires_grad_(False)
     tokens, images = tokenize(["a cat"]), pictures(1, 3, 224, 224)

@@ -9,7 +9,7 @@ from dotseg.method.refine import DiscrepancyConfig, refine
 from dotseg.miniature.embedded import load_miniature
 from dotseg.miniature.picturebook import CLASSES, draw_scene
 from dotseg.models.clip import LAST_ATTENTION, ClipAttention, ClipLogits
-from dotseg.models.vit import DinoAttention
+from dotseg.models.vit import VitAttention
 
 PAGES = {"square": (128, 128), "wide": (80, 128)}
 
@@ -23,7 +23,7 @@ def dino(registers, **options):
     torch.manual_seed(0)
     config = dict(hidden_size=48, num_hidden_layers=2, num_attention_heads=4, image_size=126, patch_size=14, initializer_range=0.2)
     model = Dinov2WithRegistersModel(Dinov2WithRegistersConfig(**config)) if registers else Dinov2Model(Dinov2Config(**config))
-    return DinoAttention(model, **options)
+    return VitAttention(model, **options)
 
 
 LOGITS = {

@@ -11,17 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from real_formats import write_clip, write_dino, write_sd2
+from real_formats import write_clip, write_dino, write_dinov3, write_sd2, write_siglip
 
 from dotseg.segmentation.presets import PRESETS
 
 pytestmark = pytest.mark.slow
 WRITERS = {
     "clip": lambda preset, path: write_clip(path / "clip.safetensors", "ViT-L-14" if "l14" in preset else "ViT-B-16"),
-    "dino": lambda preset, path: write_dino(path / "dino", registers=True),
+    "dino": lambda preset, path: write_dinov3(path / "dino") if "dinov3" in preset else write_dino(path / "dino", registers=True),
+    "siglip": lambda preset, path: write_siglip(path / "siglip"),
     "diffusion": lambda preset, path: write_sd2(path / "sd2"),
 }
-FILES = {"clip": "clip.safetensors", "dino": "dino", "diffusion": "sd2"}
+FILES = {"clip": "clip.safetensors", "dino": "dino", "diffusion": "sd2", "siglip": "siglip"}
 
 
 @pytest.mark.parametrize("preset", [name for name in PRESETS if name != "picturebook"])

@@ -68,9 +68,9 @@ def measure_methods(
     source = segmenter.logit_source
     if not isinstance(source, ClipLogits):
         raise DotsegError(f"segmenter: its logits come from {type(source).__name__}, expected a ClipLogits, whose last attention is exchanged")
-    sources: dict[str | None, ClipLogits] = {kind: ClipLogits(source.model, source.prompts.tokenize, kind, source.residual, source.image_size) for kind in ("origin", "kk_mean")}
+    sources: dict[str | None, ClipLogits] = {kind: ClipLogits(source.model, source.prompts.tokenize, kind, source.residual, source.image_size, source.tower.interpolation) for kind in ("origin", "kk_mean")}
     sources[None] = source
-    attentions: dict[str, AttentionSource] = {"UNet": segmenter.attention_source, "CLIP": ClipAttention(source.model, image_size=source.image_size)}
+    attentions: dict[str, AttentionSource] = {"UNet": segmenter.attention_source, "CLIP": ClipAttention(source.model, image_size=source.image_size, interpolation=source.tower.interpolation)}
     counts: dict[tuple[str, str], list[Tensor]] = {}
     for scene in tqdm(scenes, desc="scenes", unit="scene", disable=None):
         image, truth = torch.tensor(scene.image).permute(2, 0, 1).float() / 255, torch.tensor(scene.labels)

@@ -23,6 +23,7 @@ from ..method.errors import DotsegError
 from ..method.logits import normalise
 from ..method.upsampling import joint_bilateral_upsample
 from ..models.clip import ClipLogits
+from ..models.siglip import SiglipLogits
 from ..models.diffusion import DiffusionAttention
 from ..segmentation.presets import PRESETS, choose_device
 
@@ -108,7 +109,7 @@ def profile_preset(
     device, number = choose_device(device, dtype)
     preset = PRESETS[name]
     logit_source, attention_source = preset.join(**{part: made_of.random_init(device, number) for part, made_of in preset.parts.items()})
-    assert isinstance(logit_source, ClipLogits)
+    assert isinstance(logit_source, (ClipLogits, SiglipLogits))
     image, prompts = _noise(1, 3, size, size), logit_source.prompts
     text = prompts.encode("sky")
     prompts.cache.update({f"name {i}": text for i in range(k)})
