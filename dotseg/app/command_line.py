@@ -29,7 +29,7 @@ def load(args) -> "dotseg.Segmenter":
         raise DotsegError(f"--checkpoint: got {' '.join(args.checkpoint)}, expected PART=PATH, such as clip=ViT-B-16.safetensors")
     config = _settings(args)
     background = _background(args)
-    found = dotseg.Segmenter.from_preset(args.preset, args.device, args.dtype, given, mode=args.mode, background=background)
+    found = dotseg.Segmenter.from_preset(args.preset, args.device, args.dtype, given, mode=args.mode, architecture=args.architecture, background=background)
     if config is None:
         return found
     config = config if args.mode is None else config.with_mode(args.mode)
@@ -282,6 +282,7 @@ def _add_models(command, preset=PRESET, checkpoints=True, mode=True, background=
         command.add_argument("--preset", help=f"models to use, see `dotseg presets` (default: {preset})")
     if checkpoints:
         command.add_argument("--checkpoint", action="append", metavar="PART=PATH", help="a file, folder or hub id for a part of the preset; may be repeated")
+        command.add_argument("--architecture", metavar="NAME", help="of a CLIP in a bare file, by open_clip's name, such as ViT-B-16")
     if mode:
         command.add_argument("--mode", help="velocity, path, fused, contrast, kl, vote, alone or logits (default: the preset's)")
         command.add_argument("--settings", type=Path, metavar="FILE", help="settings that dotseg tune has written")
@@ -291,7 +292,7 @@ def _add_models(command, preset=PRESET, checkpoints=True, mode=True, background=
     command.add_argument("--device", help="where the models run (default: cuda if there is one, else cpu)")
     command.add_argument("--dtype", help="float32, float16 or bfloat16 (default: float16 on cuda, else float32)")
     command.set_defaults(preset=None, usual_preset=preset, usual_background="default" if background == "default" else "off")
-    for name in ("checkpoint", "mode", "settings", "background", "background_confidence"):
+    for name in ("checkpoint", "architecture", "mode", "settings", "background", "background_confidence"):
         command.set_defaults(**{name: command.get_default(name)})
 
 

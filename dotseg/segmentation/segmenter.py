@@ -182,6 +182,7 @@ class Segmenter:
         checkpoints: Mapping[str, str | os.PathLike] | None = None,  # part of the preset -> its file, folder or hub id
         download: bool = True,  # False: only what is on this disk
         mode: Measure | str | None = None,  # how the discrepancy is measured: a measure, such as OptimalPath(eps=0.05), or the name of one; the preset's own by default
+        architecture: str | None = None,  # of a CLIP in a bare file, by open_clip's name, such as ViT-B-16
         background: Background | bool = False,  # what is to be label 0, before the classes; True: the preset's own; False: a closed set
         **changes,  # other fields of `DiscrepancyConfig` to set
     ) -> "Segmenter":
@@ -196,7 +197,8 @@ class Segmenter:
             raise DotsegError(f"{', '.join(unknown)}: no such setting; expected some of {', '.join(settings)}")
         config = PRESETS[name].settings(mode, background, **changes)
         device, number = choose_device(device, dtype)
-        logit_source, attention_source, made_of = PRESETS[name].build(device, number, checkpoints, download)
+        logit_source, attention_source, made_of = PRESETS[name].build(device, number, checkpoints, download, architecture)
+        made_of |= {"architecture": architecture} if architecture else {}
         return cls(logit_source, attention_source, config, {"preset": name, **made_of, "dtype": str(number).removeprefix("torch.")})
 
     def config_for(
