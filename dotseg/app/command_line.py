@@ -170,11 +170,12 @@ def demo(args) -> int:
 
 def presets(args) -> int:
     "`dotseg presets`: what there is, and what it would download."
+    width = 2 + max(map(len, dotseg.PRESETS))
     for name, preset in dotseg.PRESETS.items():
-        print(f"{name:20}{preset.about}")
+        print(f"{name:{width}}{preset.about}")
         for part, made_of in preset.parts.items():
             if (files := made_of.checkpoint) is not None:
-                print(f"{'':20}  {part}: {files.model}, {files.gigabytes:g} GB, {files.ids[0]}, or ${files.variable}")
+                print(f"{'':{width}}{part}: {files.model}, {files.gigabytes:g} GB, {files.ids[0]}, or ${files.variable}")
     return 0
 
 
