@@ -295,7 +295,7 @@ def draw(*names, value=200):
 
 
 def run(*words, classes="dark, light"):
-    return main(["segment", *words, "--classes", classes, "--preset", "fake"])
+    return main(["segment", *words, "--classes", classes, "--preset", "fake", "--background", "off"])
 
 
 def files(folder="out"):
@@ -403,7 +403,7 @@ def test_patterns_and_lists(home, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.StringIO("in/a.png\n\nin/b.jpg\n"))
     assert run("-", "--out", "three") == 0 and {"a.png", "b.png"} == {name for name in files("three") if name.endswith(".png")}
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
-    assert run("-") == 2 and "got none on standard input" in capsys.readouterr().err
+    assert run("-") == 2 and "images: got none" in capsys.readouterr().err
     assert run("in/*.bmp") == 2 and "no file fits this pattern" in capsys.readouterr().err
     draw("in/c[1].png")
     assert run("in/c[1].png", "--out", "four") == 0 and "c[1].png" in files("four"), "a file of that name is no pattern"

@@ -41,7 +41,7 @@ def book(tmp_path_factory):
         page = Image.fromarray(draw_scene(i, 96 if name == "wide.png" else 128).image)
         page.save(folder / "in" / name, **({"exif": note} if name == "turned.png" else {}))
     (folder / "in/torn.png").write_bytes((folder / "in/a.png").read_bytes()[:2000])
-    words = ["segment", "in", "--classes", ",".join(CLASSES), "--preset", "picturebook", "--device", "cpu", "--out", "single", "--overlay"]
+    words = ["segment", "in", "--classes", ",".join(CLASSES), "--preset", "picturebook", "--device", "cpu", "--out", "single", "--overlay", "--background", "off"]
     done = subprocess.run([SCRIPT, *words], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 1 and done.stdout == "6 of 7 masks are in single\n", done.stderr
     return folder

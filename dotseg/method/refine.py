@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .background import Background, claim_pixels, mark_background, merge_words
+from .background import Background, claim_pixels, mark_background, merge_words, settle_words
 from .checks import as_float, check_number, check_shapes, to_grid
 from .diagnostics import Diagnostics, diagnose
 from .errors import DotsegError
@@ -123,10 +123,13 @@ def _threshold(logits, config):  # the confidence that a patch needs
     return min(config.confidence_threshold, surest.quantile(1 - config.least_survivors).item())
 
 
-def _suppress(logits, rows, config):  # (k, h, w) of these rows -> the same with -inf where a patch is not sure enough of a class; words are not rivals
-    groups = (rows - len(config.words) + 1).clamp_min(0) if config.words else None
-    groups = groups if groups is None else groups.unique(return_inverse=True)[1]  # from 0 on, without gaps
-    return suppress_non_maxima(logits, _threshold(logits, config), config.scale, groups)
+def _suppress(logits, rows, config):  # (k, h, w) of these rows -> the same with -inf where a patch is not sure enough of a class
+    threshold, words = _threshold(logits, config), rows < len(config.words)
+    if not words.any():
+        return suppress_non_maxima(logits, threshold, config.scale)
+    groups = (rows - len(config.words) + 1).clamp_min(0).unique(return_inverse=True)[1]  # from 0 on, without gaps
+    sure = suppress_non_maxima(logits, threshold, config.scale, groups)
+    return torch.cat([settle_words(sure[words], threshold, config.scale), sure[~words]])
 
 
 def _select(logits, config):  # (k, h, w) -> (k', h, w) with -inf where a patch is out, and the k' indices
