@@ -33,7 +33,8 @@ def load(args) -> "dotseg.Segmenter":
     if config is None:
         return found
     config = config if args.mode is None else config.with_mode(args.mode)
-    return found.with_config(replace(config, background=found.config.background) if args.background or args.background_confidence else config)
+    keep = config.background and not args.background and not args.background_confidence  # a file of a closed set says nothing of a background
+    return found.with_config(config if keep else replace(config, background=found.config.background))
 
 
 def _settings(args):  # the configuration of --settings, if there is one; sets `args.preset`

@@ -22,7 +22,7 @@ from ..figures.plots import overlay
 from ..figures.viewers import attention_viewer
 from ..method.attention import resize_attention
 from ..method.background import NAME
-from ..method.logits import confidence
+from ..method.refine import select
 from ..models.prompts import class_names
 from ..segmentation.images import atomic_write
 from ..segmentation.segmenter import Segmenter
@@ -58,13 +58,10 @@ def class_rows(
     words: int,  # number of the background's words
     areas: dict[str, float],  # class -> share of the image
     dropped: dict[str, str],  # class -> why
-    threshold: float,  # confidence that counts as sure
-    scale: float,  # of the logits
+    support: Tensor,  # (rows, h, w) the logits with -inf where a patch is not sure enough
 ) -> list[tuple[str, str, int, int, str]]:  # name, highest logit, patches won, patches sure, what became of it
     "One row for each class, and for each word of the background that wins a patch."
-    groups = (torch.arange(len(logits)) - words + 1).clamp_min(0) if words else None
-    won = logits.argmax(0)
-    sure = [(part >= threshold) & (won == i) for i, part in enumerate(confidence(logits, scale, groups))]
+    won, sure = logits.argmax(0), support > -torch.inf
     fate = lambda name: dropped[name] if name in dropped else f"{areas.get(name, 0.0):.1%} of the image"
     shown = [i for i in range(len(names)) if i >= words or (won == i).any()]
     return [(names[i], f"{logits[i].max().item():.3f}", int((won == i).sum()), int(sure[i].sum()), "a word of the background" if i < words else fate(names[i])) for i in shown]
@@ -100,9 +97,9 @@ def inspection_page(
     dropped = {names[i]: why for i, why in found.dropped.items()}
     source = str(image) if isinstance(image, (str, Path)) else None
     mask = overlay(small(stages.picture), small(got["labels"]), len(names), colours=class_colours(names))
-    sure = confidence(got["logits"], config.scale, (torch.arange(len(rows)) - words + 1).clamp_min(0) if words else None) >= found.threshold
+    left, kept = select(got["logits"], config.asked_for(classes))
+    support = torch.full_like(got["logits"], -torch.inf).index_copy(0, kept, left.to(got["logits"]))
     shown = [i for i in range(len(rows)) if i >= words or (got["logits"].argmax(0) == i).any()]  # words that win no patch are of no interest
-    support = torch.where(sure, got["logits"], -torch.inf)[shown]
     numbers = [(about, _number(getattr(found, field)), expected) for field, (about, expected) in MEANING.items()]
     heading = html.escape(title or source or "an image")
     parts = [
@@ -110,9 +107,9 @@ def inspection_page(
         *(f'<p class="dotseg-note">note: {html.escape(note)}</p>' for note in found.notes(names)),
         f'<div class="dotseg-strip">{tile(np.ascontiguousarray(small(stages.picture)), "the image", "the image", wide=True)}{tile(mask, "the mask", "the image with its mask", wide=True)}{legend(areas, names)}</div>',
         "<h2>Numbers</h2>", _table(("what", "here", "what to expect"), numbers),
-        "<h2>Classes</h2>", _table(("name", "highest logit", "patches won", "patches sure", "result"), class_rows(got["logits"], rows, words, areas, dropped, found.threshold, config.scale)),
+        "<h2>Classes</h2>", _table(("name", "highest logit", "patches won", "patches sure", "result"), class_rows(got["logits"], rows, words, areas, dropped, support)),
         "<h2>From logits to maps</h2>", strip("logits", got["logits"][shown], [rows[i] for i in shown], shared=True),
-        strip(f"support: logits of patches that are {found.threshold:g} sure", support, [rows[i] for i in shown], shared=True) if config.mode.selects else "",
+        strip(f"support: logits of patches that are {found.threshold:g} sure", support[shown], [rows[i] for i in shown], shared=True) if config.mode.selects else "",
         strip(f"{config.mode.name}: the map of each class", got["maps"], [rows[i] for i in got["won"]]),
         "<h2>Attention</h2>", _attention(stages.picture, got["attention"], grid),
         "<h2>The same in Python</h2>", f"<pre>{html.escape(python_lines(segmenter, source or 'image.png', classes, config))}</pre></html>"]

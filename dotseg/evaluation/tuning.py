@@ -27,7 +27,7 @@ from ..segmentation.segmenter import Segmenter
 
 # %% ../../nbs/evaluation/10_tuning.ipynb #1cbd46fd
 MEASURES_TRIED: tuple[Measure, ...] = (MaximumVelocity(), OptimalPath(), OptimalPath(reading="cost"), KernelVote(), ContrastVote(), RawLogits())
-SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the preset's
+SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)  # times the scale of before
 THRESHOLDS = (0.0, 0.3, 0.5, 0.7, 0.9)
 EPS = (0.025, 0.05, 0.1, 0.2, 0.4)
 TAUS = (0.1, 0.2, 0.3, 0.5)
@@ -39,7 +39,7 @@ FEW = 10  # labelled images under which a warning is given
 
 def variations(
     config: DiscrepancyConfig,
-    scale: float,  # the preset's
+    scale: float,  # the one of before, which `SCALES` multiply
 ) -> Iterator[list[DiscrepancyConfig]]:  # for each setting: what to try
     "The settings of a configuration, each at several values, the others as they are."
     yield [replace(config, scale=scale * factor) for factor in SCALES]

@@ -80,7 +80,7 @@ LEAST_PATCHES = 1 / 20  # share of the background's patches that its words keep 
 
 
 def settle_words(
-    logits: Tensor,  # (w, h, w') of the words; -inf where the words together are not sure enough
+    logits: Tensor,  # (m, h, w) of the m words; -inf where the words together are not sure enough
     threshold: float,  # share among the words that a patch needs, in [0, 1]
     scale: float,  # of the logits
 ) -> Tensor:  # the same, -inf too where a word has less; the share is lowered until `LEAST_PATCHES` survive
