@@ -161,8 +161,8 @@ def for_dataset(
             raise DotsegError(f"background: the masks of {spec.name} have none; leave it out, or call the first class {NAME!r} if it is one")
         return segmenter, spec.prompts
     if not segmenter.config.background:
-        words = tuple(name for name in spec.classes[0] if name.casefold() != NAME)
-        own = segmenter.own_background if not words and not spec.background_threshold else Background(words or spec.classes[0], ownership=0.0)
+        bare = not spec.background_threshold and [name.casefold() for name in spec.classes[0]] == [NAME]
+        own = segmenter.own_background if bare else Background(spec.classes[0], ownership=0.0)
         segmenter = segmenter.with_config(replace(segmenter.config, background=own))
     return segmenter, spec.prompts[1:]
 
