@@ -6,6 +6,7 @@
 __all__ = ['UNSEARCHED', 'SEVERAL', 'find_images', 'further_frames', 'is_done', 'Outcome', 'segment_files', 'finish']
 
 # %% ../../nbs/app/01_folders.ipynb #5deca322
+import errno
 import glob
 import json
 import os
@@ -123,22 +124,18 @@ def is_done(
     alpha: float = 0.7,  # of the overlay
 ) -> bool:
     "Were these masks made of this image, as it is now, with these settings? Whatever cannot be read counts as not done."
-    from dotseg.segmentation.formats import place
+    from dotseg.segmentation.formats import count_bytes, place
 
     path = out / f"{name}.json"
     try:
         report = json.loads(path.read_text("utf-8"))
         newer = path.stat().st_mtime >= Path(getattr(image, "path", image)).stat().st_mtime
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     if not isinstance(report, dict) or report.get("source") != os.fspath(image) or report.get("settings") != settings or not newer:
         return False
-    same = "overlay" not in formats or report.get("overlay_alpha") == alpha
-    return same and set(formats) <= set(report.get("formats", ())) and all(_is_there(place(out, name, format), report) for format in formats)
-
-
-def _is_there(path, report):  # a file, or the folder of as many binary masks as there are classes
-    return path.is_file() or path.is_dir() and len(list(path.glob("*.png"))) == len(report.get("areas", ()))
+    same, sizes = "overlay" not in formats or report.get("overlay_alpha") == alpha, report.get("bytes")
+    return same and isinstance(sizes, dict) and all(sizes.get(format) == count_bytes(place(out, name, format)) != 0 for format in formats)
 
 # %% ../../nbs/app/01_folders.ipynb #abee7dce
 class Outcome(NamedTuple):
@@ -165,6 +162,9 @@ def _all_frames(inputs, failed):  # (file, name) -> (image, name), one for each 
                 yield frame, own
         except ImageError as error:
             failed.append(Outcome(str(path), name, "failed", str(error)))
+
+
+_IN_THE_WAY = {errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG}  # of one image, and no fault of the disk
 
 
 def segment_files(
@@ -197,8 +197,13 @@ def segment_files(
         yield from decided
         decided.clear()
         name = names.pop(str(found.source))
-        found.save(out, name, formats, alpha)
-        yield Outcome(str(found.source), name, "written")
+        try:
+            found.save(out, name, formats, alpha)
+            yield Outcome(str(found.source), name, "written")
+        except (DotsegError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in _IN_THE_WAY:
+                raise
+            yield Outcome(str(found.source), name, "failed", str(error))
     yield from decided
 
 

@@ -29,6 +29,8 @@ def check_classes(
     if isinstance(classes, str) or not hasattr(classes, "__iter__"):
         hint = f", such as {[c.strip() for c in classes.split(',')]}" if isinstance(classes, str) else ""
         raise DotsegError(f"classes: got {classes!r}, expected a list of names{hint}")
+    if isinstance(classes, (set, frozenset)):
+        raise DotsegError(f"classes: got a set, {sorted(map(str, classes))}, whose order changes from run to run; give a list")
     given = list(classes)
     groups = [[name.strip() for name in c.split("|")] if isinstance(c, str) else [""] for c in given]
     names = [name for group in groups for name in group]

@@ -21,7 +21,7 @@ from ..method.errors import DotsegError
 from ..method.refine import DiscrepancyConfig, Scores, refine
 from ..models.clip import encode_once, share_tower
 from ..models.prompts import all_names, best_synonym, check_classes
-from ..models.sources import AttentionSource, LogitSource
+from ..models.sources import FORWARD, AttentionSource, LogitSource
 
 # %% ../../nbs/segmentation/03_pipeline.ipynb #d757cf26
 MAX_PIXELS = 2**22  # an image of more is segmented at this size, and its labels are enlarged
@@ -81,7 +81,8 @@ def encode_logits(
     source: LogitSource,
 ) -> Tensor:  # (b, names, h, w)
     "Ask for logits; `ValueError` if the source gives another shape."
-    logits = source(images, names)
+    with FORWARD:
+        logits = source(images, names)
     check_shapes(logits=(logits, f"{len(images)} {len(names)} h w"))
     return logits
 
@@ -93,7 +94,8 @@ def encode_attention(
 ) -> Tensor:  # (b, n, n), where the logits are
     "Ask for attention on the grid of the logits; `ValueError` if the source gives another shape."
     grid = (like.shape[-2], like.shape[-1])
-    attention = source(images, grid)
+    with FORWARD:
+        attention = source(images, grid)
     check_shapes(attention=(attention, f"{len(images)} {grid[0] * grid[1]} {grid[0] * grid[1]}"))
     return attention.to(like.device)
 
@@ -109,7 +111,8 @@ def encode(
     names, attention = all_names(classes), None
     images = to_images([shrink(picture, len(classes)) for picture in pictures])
     if share_tower(logit_source, attention_source):
-        cosines, attention = encode_once(logit_source, attention_source, images, names)  # type: ignore[arg-type]
+        with FORWARD:
+            cosines, attention = encode_once(logit_source, attention_source, images, names)  # type: ignore[arg-type]
     else:
         cosines = encode_logits(images, names, logit_source)
         if attention_source is not None:

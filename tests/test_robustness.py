@@ -1,0 +1,116 @@
+"What is on the disk, what other threads do, and what is in a file that somebody sent."
+import json
+import os
+import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dotseg.app.command_line import main
+from dotseg.app.folders import is_done
+from dotseg.method.errors import DotsegError
+from dotseg.miniature.picturebook import CLASSES, draw_scene
+from dotseg.segmentation.images import READ, ImageError, load_image
+from dotseg.segmentation.segmenter import Segmenter
+
+WORDS = ["--classes", "sky, kite", "--preset", "picturebook"]
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    return Segmenter.from_preset("picturebook", device="cpu", mode="path")
+
+
+@pytest.fixture
+def page(tmp_path):
+    path = tmp_path / "in" / "p00.png"
+    path.parent.mkdir()
+    Image.fromarray(draw_scene(1_500_000).image).save(path)
+    return path
+
+
+def test_one_segmenter_in_four_threads(segmenter):
+    pages = [draw_scene(1_500_000 + i).image for i in range(6)]
+    alone = [segmenter(image, CLASSES) for image in pages]
+    other = segmenter.with_config(segmenter.config_for("contrast"))  # shares the models
+    alone += [other(image, CLASSES) for image in pages]
+    start = threading.Barrier(4)
+
+    def work(thread):
+        start.wait()
+        return [((segmenter, other)[i // 6])(pages[i % 6], CLASSES) for i in np.random.default_rng(thread).permutation(12)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for thread, found in enumerate(pool.map(work, range(4))):
+            for i, result in zip(np.random.default_rng(thread).permutation(12), found):
+                assert torch.equal(result.labels, alone[i].labels)
+
+
+@pytest.mark.parametrize("content", [b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n", b"\xc5\xd0\xd3\xc6" + b"\0" * 40])
+def test_an_eps_file_starts_no_program(tmp_path, monkeypatch, content):
+    ran = tmp_path / "ran"
+    (tmp_path / "bin").mkdir()
+    for name in ("gs", "gswin32c", "gswin64c"):
+        program = tmp_path / "bin" / name
+        program.write_text(f"#!/bin/sh\ntouch {ran}\nexit 1\n")
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    (tmp_path / "holiday.jpg").write_bytes(content)
+    with pytest.raises(ImageError, match="of a kind that is not read"):
+        load_image(tmp_path / "holiday.jpg")
+    assert not ran.exists() and "EPS" not in READ
+
+
+def test_classes_without_an_order(segmenter):
+    with pytest.raises(DotsegError, match="got a set, .* whose order changes"):
+        segmenter(np.zeros((8, 8, 3), np.uint8), {"sky", "kite"})
+
+
+@pytest.mark.parametrize("cut", [0, 100])
+def test_a_mask_that_was_cut_short_is_made_again(page, tmp_path, cut):
+    assert main(["segment", str(page), *WORDS, "--out", str(tmp_path / "out")]) == 0
+    mask, report = tmp_path / "out/p00.png", json.loads((tmp_path / "out/p00.json").read_text())
+    whole = mask.read_bytes()
+    assert is_done(page, tmp_path / "out", "p00", report["settings"])
+    mask.write_bytes(whole[:cut])
+    assert not is_done(page, tmp_path / "out", "p00", report["settings"])
+    assert main(["segment", str(page), *WORDS, "--out", str(tmp_path / "out")]) == 0
+    assert mask.read_bytes() == whole
+
+
+@pytest.mark.parametrize("name, content", [("p00.png", b"ground truth"), ("p00.json", b'{"mine": 1}'), ("p00.json", b"[" * 100_000), ("p00.json", b"")])
+def test_files_of_others_are_not_overwritten(page, tmp_path, capsys, name, content):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_bytes(content)
+    for more in ([], ["--overwrite"]):
+        assert main(["segment", str(page), *WORDS, "--out", str(out), *more]) == 1
+        assert "no report beside it says that dotseg has written it" in capsys.readouterr().err
+        assert (out / name).read_bytes() == content and len(list(out.iterdir())) == 1
+
+
+def test_a_run_that_was_cut_off_between_mask_and_report_goes_on(page, tmp_path, segmenter, monkeypatch):
+    "The report is there first, as unfinished, so that the mask is known as ours."
+    found = segmenter(page, ["sky", "kite"])
+    monkeypatch.setattr("dotseg.segmentation.segmenter.write_classes", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        found.save(tmp_path / "out")
+    assert json.loads((tmp_path / "out/p00.json").read_text())["unfinished"] is True
+    assert not is_done(page, tmp_path / "out", "p00", found.settings)
+    monkeypatch.undo()
+    found.save(tmp_path / "out")
+    assert is_done(page, tmp_path / "out", "p00", found.settings)
+
+
+@pytest.mark.parametrize("name", ["p00.png", "p00.json"])
+def test_an_output_in_the_way_as_a_folder_is_one_failure(page, tmp_path, capsys, name):
+    Image.fromarray(draw_scene(1_500_001).image).save(page.with_name("p01.png"))
+    (tmp_path / "out" / name).mkdir(parents=True)
+    assert main(["segment", str(page.parent), *WORDS, "--out", str(tmp_path / "out")]) == 1
+    assert "1 of 2 masks are in" in (said := capsys.readouterr()).out and str(Path("out") / name) in said.err
+    assert (tmp_path / "out/p01.png").is_file()
