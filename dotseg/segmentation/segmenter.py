@@ -22,7 +22,7 @@ from torch import Tensor
 
 from .. import __version__
 from ..figures.palette import class_colours
-from ..figures.panels import STYLE, legend, small, tile
+from ..figures.panels import card, legend, small, tile
 from ..figures.plots import overlay, show_labels, show_once
 from ..method.background import NAME, Background
 from ..method.diagnostics import Diagnostics
@@ -121,7 +121,7 @@ class Segmentation:
     def _repr_html_(self) -> str:
         pictures = {"the image": self.image, "the image with its mask": np.asarray(self.overlay())}
         tiles = "".join(tile(np.ascontiguousarray(small(pixels)), about, about, wide=True) for about, pixels in pictures.items())
-        return f'{STYLE}<div class="dotseg-strip">{tiles}{legend(self.areas, self.classes)}</div>'
+        return card(f'<div class="dotseg-strip">{tiles}{legend(self.areas, self.classes)}</div>')
 
     def report(self) -> dict:
         "What is written beside a mask, in JSON's own types."
