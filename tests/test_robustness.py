@@ -13,6 +13,7 @@ from PIL import Image
 
 from dotseg.app.command_line import main
 from dotseg.app.folders import is_done
+from dotseg.evaluation.datasets import load_folder
 from dotseg.method.errors import DotsegError
 from dotseg.miniature.picturebook import CLASSES, draw_scene
 from dotseg.segmentation.images import READ, ImageError, load_image
@@ -114,3 +115,16 @@ def test_an_output_in_the_way_as_a_folder_is_one_failure(page, tmp_path, capsys,
     assert main(["segment", str(page.parent), *WORDS, "--out", str(tmp_path / "out")]) == 1
     assert "1 of 2 masks are in" in (said := capsys.readouterr()).out and str(Path("out") / name) in said.err
     assert (tmp_path / "out/p01.png").is_file()
+
+
+def test_links_that_lead_back_count_nothing_twice(tmp_path):
+    for kind in ("images", "masks"):
+        (tmp_path / kind / "sub").mkdir(parents=True)
+        for name in ("a.png", "sub/b.png"):
+            Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / kind / name)
+        (tmp_path / kind / "loop").symlink_to(".")
+        (tmp_path / kind / "sub" / "up").symlink_to("..")
+        os.mkfifo(tmp_path / kind / "pipe.png")
+        (tmp_path / kind / "gone.png").symlink_to("nowhere.png")
+    data = load_folder(tmp_path / "images", tmp_path / "masks", ["sky", "kite"])
+    assert [example.name for example in data] == ["a", "sub/b"]

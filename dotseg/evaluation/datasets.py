@@ -202,12 +202,16 @@ def find_files(
     before, after = pattern.split("{}")
     base, prefix = Path(root, before.rpartition("/")[0]), before.rpartition("/")[2]
     found: dict[str, Path] = {}
-    for folder, _, names in os.walk(base, followlinks=True):
+    seen = {os.path.realpath(base)}
+    for folder, inside, names in os.walk(base, followlinks=True):
+        real = {os.path.realpath(Path(folder, name)): name for name in sorted(inside, key=lambda name: (not os.path.islink(Path(folder, name)), name))}  # a folder itself before links to it
+        inside[:] = [name for place, name in real.items() if place not in seen]  # each once, whatever links lead to it
+        seen.update(real)
         for name in names:
             stem, ending = (name.removesuffix(after), after) if after else os.path.splitext(name)
             fits = name.endswith(after) if after else ending.lower() in ENDINGS
-            if fits and name.startswith(prefix) and not name.startswith("."):
-                path = Path(folder, name)
+            path = Path(folder, name)
+            if fits and name.startswith(prefix) and not name.startswith(".") and path.is_file():  # no pipe or device, which could keep us waiting
                 key = Path(folder, stem.removeprefix(prefix)).relative_to(base).as_posix()
                 if key in found:
                     raise DatasetError(f"{path} and {found[key].name} have one name; rename one")
