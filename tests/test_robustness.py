@@ -14,7 +14,14 @@ from PIL import Image
 from dotseg.app.command_line import main
 from dotseg.app.folders import is_done
 from dotseg.evaluation.datasets import load_folder
+from dotseg.method.contrast_vote import contrast_vote
 from dotseg.method.errors import DotsegError
+from dotseg.method.logits import normalise, suppress_non_maxima
+from dotseg.method.maximum_velocity import maximum_velocity
+from dotseg.method.optimal_path import optimal_path
+from dotseg.method.proportional_fitting import doubly_stochastic
+from dotseg.method.sinkhorn import sinkhorn
+from dotseg.method.upsampling import joint_bilateral_upsample
 from dotseg.miniature.picturebook import CLASSES, draw_scene
 from dotseg.segmentation.images import READ, ImageError, load_image
 from dotseg.segmentation.segmenter import Segmenter
@@ -128,3 +135,18 @@ def test_links_that_lead_back_count_nothing_twice(tmp_path):
         (tmp_path / kind / "gone.png").symlink_to("nowhere.png")
     data = load_folder(tmp_path / "images", tmp_path / "masks", ["sky", "kite"])
     assert [example.name for example in data] == ["a", "sub/b"]
+
+
+LOGITS, ROWS, LINKS, PIXELS = torch.randn(3, 4, 4), torch.full((3, 16), 1 / 16), torch.full((16, 16), 1 / 16), torch.zeros(3, 8, 8)
+NUMBERS = [
+    (suppress_non_maxima, (LOGITS,), "threshold"), (suppress_non_maxima, (LOGITS,), "scale"), (normalise, (LOGITS,), "scale"), (sinkhorn, (LINKS, ROWS, ROWS[0]), "eps"),
+    (sinkhorn, (LINKS, ROWS, ROWS[0]), "n_iters"), (sinkhorn, (LINKS, ROWS, ROWS[0]), "tol"), (optimal_path, (ROWS, LINKS), "eps"), (maximum_velocity, (ROWS, LINKS), "tau"),
+    (maximum_velocity, (ROWS, LINKS), "max_steps"), (doubly_stochastic, (LINKS,), "n_iters"), (joint_bilateral_upsample, (LOGITS, PIXELS), "sigma_s2"), (contrast_vote, (LOGITS, LINKS), "eps"),
+]
+
+
+@pytest.mark.parametrize("value", ["0.1", None, float("nan"), float("inf"), -1, [1], True])
+@pytest.mark.parametrize("function, args, name", NUMBERS)
+def test_what_is_no_number_is_refused_by_name(function, args, name, value):
+    with pytest.raises(DotsegError, match=name):
+        function(*args, **{name: value})

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from .checks import as_float, check_shapes, to_tokens
+from .checks import as_float, check_shapes, is_number, to_tokens
 from .errors import DotsegError
 
 # %% ../../nbs/method/03_logits.ipynb #96f3b241
@@ -23,7 +23,7 @@ def _check_logits(logits, scale=1.0):
     logits = as_float(logits, "logits")
     if (logits == math.inf).any():
         raise DotsegError("logits: got +inf, expected finite values or -inf (a patch that is out); check the step that made it")
-    if not 0 < scale < math.inf:
+    if not is_number(scale, 0, above=True):
         raise DotsegError(f"scale: got {scale}, expected a positive number; CLIP's own is 100")
     return logits
 
@@ -72,7 +72,7 @@ def suppress_non_maxima(
     Confidence is the softmax of scale * logits over the classes. A class may lose every patch; what is -inf stays -inf.
     `ValueError` on NaN, +inf, a threshold outside [0, 1] or a scale that is not positive.
     """
-    if not 0 <= threshold <= 1:
+    if not is_number(threshold, 0, 1):
         raise DotsegError(f"threshold: got {threshold}, expected a probability in [0, 1]; the paper takes 0.9")
     sure = confidence(logits, scale, groups)
     return logits.to(sure.dtype).masked_fill(sure < threshold, -math.inf)

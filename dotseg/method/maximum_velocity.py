@@ -9,7 +9,7 @@ __all__ = ['maximum_velocity']
 import torch
 from torch import Tensor
 
-from .checks import as_float, check_shapes
+from .checks import as_float, check_shapes, is_number
 from .errors import DotsegError
 from .proportional_fitting import fit_factors
 
@@ -35,9 +35,9 @@ def maximum_velocity(
     f = as_float(f, "f", low=0)
     if 0 in f.shape[-2:]:
         raise DotsegError(f"f: got shape {tuple(f.shape)}, expected at least one class and one patch")
-    if not tau >= 0:
+    if not is_number(tau, 0):
         raise DotsegError(f"tau: got {tau}, expected a number >= 0; the paper takes 0.3")
-    if max_steps < 1:
+    if not is_number(max_steps, 1, whole=True):
         raise DotsegError(f"max_steps: got {max_steps}, expected at least 1")
     rows, links, columns = fit_factors(attention, ipf_iters)  # T = rows * links * columns
     dtype = torch.promote_types(f.dtype, links.dtype)

@@ -9,7 +9,7 @@ __all__ = ['fit_factors', 'doubly_stochastic']
 import torch
 from torch import Tensor
 
-from .checks import as_float, check_shapes
+from .checks import as_float, check_shapes, is_number
 from .errors import DotsegError
 
 # %% ../../nbs/method/02_proportional_fitting.ipynb #82ff2555
@@ -28,7 +28,7 @@ def fit_factors(
     "What `doubly_stochastic` multiplies, for those who need only products with it; raises as it does."
     attention = as_float(attention, "attention", low=0)
     check_shapes(attention=(attention, "... n n"))
-    if n_iters < 0:
+    if not is_number(n_iters, 0, whole=True):
         raise DotsegError(f"n_iters: got {n_iters}, expected 0 or more")
     largest = attention.amax(-1, keepdim=True).clamp_min(torch.finfo(attention.dtype).tiny)
     x = (attention / largest).clamp_min_(1e-12)

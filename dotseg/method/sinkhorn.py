@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .checks import as_float, check_shapes
+from .checks import as_float, check_shapes, is_number
 from .errors import DotsegError
 
 # %% ../../nbs/method/01_sinkhorn.ipynb #4cf9fa14
@@ -229,9 +229,9 @@ def sinkhorn(
     infinite or NaN values, sums of `a` and `b` that differ by over 1 %, eps <= 0, n_iters < 1 and tol < 0.
     """
     cost, a, b = _check_problem(cost, a, b)
-    if not eps > 0 or n_iters < 1:
+    if not is_number(eps, 0, above=True) or not is_number(n_iters, 1, whole=True):
         raise DotsegError(f"eps, n_iters: got {eps} and {n_iters}, expected eps > 0 and n_iters >= 1")
-    if not tol >= 0:
+    if not is_number(tol, 0):
         raise DotsegError(f"tol: got {tol}, expected a number, at least 0; masses are of the order of 1 / n")
     low = cost.amin((-2, -1), keepdim=True)  # a constant of the cost changes no plan, only mu
     log_kernel = (low - cost).div_(eps)

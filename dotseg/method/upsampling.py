@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .checks import as_float, check_shapes
+from .checks import as_float, check_shapes, is_number
 from .errors import DotsegError
 
 # %% ../../nbs/method/07_upsampling.ipynb #55c62c29
@@ -76,7 +76,7 @@ def _check(maps, image, sigma_s2, sigma_r2, radius):
     if maps.device != image.device:
         raise DotsegError(f"image: on {image.device}, expected {maps.device}, where maps is; move one with .to(...)")
     for name, value in (("sigma_s2", sigma_s2), ("sigma_r2", sigma_r2)):
-        if not value >= 1e-6:
+        if not is_number(value, 1e-6):
             raise DotsegError(f"{name}: got {value}, expected a number of at least 1e-6")
     if not isinstance(radius, int) or radius < 0:
         raise DotsegError(f"radius: got {radius!r}, expected a whole number of cells, 0 or more")
