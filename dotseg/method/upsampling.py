@@ -76,7 +76,7 @@ def _check(maps, image, sigma_s2, sigma_r2, radius):
     if maps.device != image.device:
         raise DotsegError(f"image: on {image.device}, expected {maps.device}, where maps is; move one with .to(...)")
     for name, value in (("sigma_s2", sigma_s2), ("sigma_r2", sigma_r2)):
-        if not is_number(value, 1e-6):
+        if not is_number(value, 1e-6) and value != float("inf"):  # an infinite reach is one
             raise DotsegError(f"{name}: got {value}, expected a number of at least 1e-6")
     if not isinstance(radius, int) or radius < 0:
         raise DotsegError(f"radius: got {radius!r}, expected a whole number of cells, 0 or more")
