@@ -20,6 +20,7 @@ from dotseg.app.command_line import main
 from dotseg.app.folders import find_images, is_done
 from dotseg.miniature.picturebook import CLASSES, draw_scene
 from dotseg.segmentation import segmenter as segmenter_module
+from dotseg.segmentation.images import READ
 from dotseg.method.measures import MEASURES
 from dotseg.method.refine import DiscrepancyConfig
 from dotseg.segmentation.presets import PRESETS, Preset
@@ -140,7 +141,7 @@ def test_a_folder_with_everything(home, capsys):
     assert fake("in", "--out", "masks") == 1
     out, err = capsys.readouterr()
     assert out == "6 of 7 masks are in masks\n"
-    assert err == f"Skipped 1 of 7 images that could not be read:\n  {Path('in/broken.png')}: not an image, or of a kind that Pillow does not know\n"
+    assert err == f"Skipped 1 of 7 images that could not be read:\n  {Path('in/broken.png')}: not an image, or of a kind that is not read ({', '.join(READ)})\n"
     names = {"a", "b.jpg", "b.png", "sub/a", "x.y", "Bär 1"}
     assert files("masks") == {f"{name}{ending}" for name in names for ending in (".png", ".json")} | {"classes.txt"}
     assert Path("masks/classes.txt").read_text() == "dark\nlight\n"

@@ -91,30 +91,6 @@ def test_a_mask_that_was_cut_short_is_made_again(page, tmp_path, cut):
     assert mask.read_bytes() == whole
 
 
-@pytest.mark.parametrize("name, content", [("p00.png", b"ground truth"), ("p00.json", b'{"mine": 1}'), ("p00.json", b"[" * 100_000), ("p00.json", b"")])
-def test_files_of_others_are_not_overwritten(page, tmp_path, capsys, name, content):
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / name).write_bytes(content)
-    for more in ([], ["--overwrite"]):
-        assert main(["segment", str(page), *WORDS, "--out", str(out), *more]) == 1
-        assert "no report beside it says that dotseg has written it" in capsys.readouterr().err
-        assert (out / name).read_bytes() == content and len(list(out.iterdir())) == 1
-
-
-def test_a_run_that_was_cut_off_between_mask_and_report_goes_on(page, tmp_path, segmenter, monkeypatch):
-    "The report is there first, as unfinished, so that the mask is known as ours."
-    found = segmenter(page, ["sky", "kite"])
-    monkeypatch.setattr("dotseg.segmentation.segmenter.write_classes", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        found.save(tmp_path / "out")
-    assert json.loads((tmp_path / "out/p00.json").read_text())["unfinished"] is True
-    assert not is_done(page, tmp_path / "out", "p00", found.settings)
-    monkeypatch.undo()
-    found.save(tmp_path / "out")
-    assert is_done(page, tmp_path / "out", "p00", found.settings)
-
-
 @pytest.mark.parametrize("name", ["p00.png", "p00.json"])
 def test_an_output_in_the_way_as_a_folder_is_one_failure(page, tmp_path, capsys, name):
     Image.fromarray(draw_scene(1_500_001).image).save(page.with_name("p01.png"))

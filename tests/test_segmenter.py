@@ -264,7 +264,7 @@ def test_no_file_no_permission_no_image(tmp_path, monkeypatch):
     with pytest.raises(ImageError, match="null"):
         load_image("a\0b.png")
 
-    def forbidden(path):
+    def forbidden(path, **options):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     path = stored(Image.fromarray(BYTES), tmp_path, "x.png")
@@ -390,6 +390,7 @@ def test_the_report_is_complete_and_strict(tmp_path):
         "source": str(path), "size": [20, 30], "worked_at": [20, 30], "areas": out.areas, "kept": out.classes, "dropped": {}, "notes": [],
         "diagnostics": out.diagnostics.describe(), "settings": seg.settings(out.classes),
         "confidence": {name: round(mean, 4) for name, mean in out.class_confidence.items()}, "formats": ["palette", "overlay"], "overlay_alpha": 0.7,
+        "bytes": {"palette": mask.stat().st_size, "overlay": (mask.parent / "scene.v2.overlay.png").stat().st_size},
     }
     config = report["settings"]["config"]
     assert config["mode"] == {"name": "fused", "path": vars(OptimalPath()), "velocity": vars(MaximumVelocity())}

@@ -57,8 +57,9 @@ class Diagnostics:
     look_alikes: tuple[tuple[int, int], ...]  # pairs that no patch tells apart; 0 is the background
 
     def describe(self) -> dict:
-        "The numbers in JSON's own types; classes are left out, since their names are not known here."
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items() if name not in ("dropped", "look_alikes", "classes", "first")}
+        "The numbers in JSON's own types, to four places, which do not depend on the batch; classes are left out, since their names are not known here."
+        rounded = lambda x: [round(y, 4) for y in x] if isinstance(x, tuple) else x if x is None else round(x, 4)
+        return {name: rounded(value) for name, value in vars(self).items() if name not in ("dropped", "look_alikes", "classes", "first")}
 
     def notes(
         self,

@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['FORMATS', 'COCO_FILE', 'is_background', 'label_confidence', 'Found', 'check_formats', 'place', 'class_masks',
-           'to_coco', 'join_coco', 'polygons', 'to_labelme', 'file_of_class', 'write', 'write_classes', 'count_bytes',
-           'own_report']
+           'to_coco', 'join_coco', 'polygons', 'to_labelme', 'file_of_class', 'write', 'write_classes', 'count_bytes']
 
 # %% ../../nbs/segmentation/05_formats.ipynb #13ae486e
 import base64
@@ -265,24 +264,3 @@ def count_bytes(
 ) -> int:  # 0 if it is not there
     "The size of a form of a mask."
     return sum(p.stat().st_size for p in path.glob("*.png")) if path.is_dir() else path.stat().st_size if path.is_file() else 0
-
-
-def own_report(
-    folder: str | os.PathLike,  # of the outputs
-    name: str,  # of the image
-    formats: Sequence[str],  # what is to be written
-) -> dict:  # empty if nothing is there
-    "The report that stands there; `DotsegError` for a file in the way that was not written here."
-    path = Path(folder, f"{name}.json")
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        found = None
-    except (OSError, ValueError, RecursionError):
-        found = {}
-    if isinstance(found, dict) and {"source", "settings", "formats"} <= set(found):
-        return found
-    foreign = [p for p in (path, *(place(folder, name, one) for one in formats)) if os.path.lexists(p)]
-    if foreign:
-        raise DotsegError(f"{foreign[0]}: is there already, and no report beside it says that dotseg has written it; give another folder, or move it away")
-    return {}

@@ -105,7 +105,7 @@ def _named(name):  # whatever goes wrong inside becomes an ImageError that begin
     raise ImageError(f"{name}: {reason}")
 
 
-READ = ("PNG", "JPEG", "MPO", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "AVIF", "HEIF")  # by content, whatever the file is called; Pillow would start other programs for some of the rest
+READ = ("PNG", "JPEG", "MPO", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "AVIF", "HEIF", "JPEG2000", "TGA")  # by content, whatever the file is called; Pillow would start other programs for some of the rest
 
 
 def open_picture(

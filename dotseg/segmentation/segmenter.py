@@ -31,7 +31,7 @@ from ..method.measures import Measure
 from ..method.refine import DiscrepancyConfig
 from ..models.prompts import check_classes, class_names
 from ..models.sources import AttentionSource, LogitSource
-from .formats import FORMATS, check_formats, class_masks, count_bytes, is_background, label_confidence, own_report, place, write, write_classes
+from .formats import FORMATS, check_formats, class_masks, count_bytes, is_background, label_confidence, place, write, write_classes
 from .images import ImageError, atomic_write, load_image, needed
 from .pipeline import MAX_PIXELS, Encoded, encode, enlarge, label, rows_for
 from .presets import PRESETS, choose_device
@@ -141,20 +141,22 @@ class Segmentation:
         """Write the mask, `classes.txt` and, last, NAME.json, the report; each whole or not at all.
 
         The report is there only if all that it lists is. A form that is there already is written anew, so that none is left of older settings.
-        `DotsegError` for a format that is none and for a file in the way that has no report of ours; `OSError` if the disk is full or the folder cannot be written.
+        `DotsegError` for a format that is none, `OSError` if the disk is full or the folder cannot be written.
         """
         name = name or (Path(self.source).stem if self.source else "mask")
         report, formats = Path(folder, f"{name}.json"), check_formats(format)
-        before = own_report(folder, name, formats)
-        formats += [old for old in FORMATS if old in before.get("formats", ()) and old not in formats]
-        content = self.report() | {"formats": formats, "overlay_alpha": alpha}
-        text = lambda **more: (json.dumps(content | more, indent=1, allow_nan=False) + "\n").encode()
+        try:
+            before = json.loads(report.read_text("utf-8"))["formats"]
+            formats += [old for old in FORMATS if old in before and old not in formats]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):  # no report, or none of ours
+            pass
         report.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(report, lambda file: file.write(text(unfinished=True)))  # from now on what stands there is ours
+        report.unlink(missing_ok=True)
         for one in formats:
             write(self, one, folder, name, alpha)
         write_classes(self.classes, folder)
-        atomic_write(report, lambda file: file.write(text(bytes={one: count_bytes(place(folder, name, one)) for one in formats})))
+        content = self.report() | {"formats": formats, "overlay_alpha": alpha, "bytes": {one: count_bytes(place(folder, name, one)) for one in formats}}
+        atomic_write(report, lambda file: file.write((json.dumps(content, indent=1, allow_nan=False) + "\n").encode()))
         return place(folder, name, formats[0])
 
 # %% ../../nbs/segmentation/04_segmenter.ipynb #ff7578e1
