@@ -23,7 +23,7 @@ SHOWN = 512  # pixels along a side of the pictures in the panels
 STYLE = """<style>
 .dotseg-tile { margin: 0; width: 112px; } .dotseg-wide, .dotseg-picker { width: clamp(150px, 42vw, 232px) !important; }
 .dotseg-tile figcaption, .dotseg-title, .dotseg-hint { font-size: 13px; line-height: 18px; } .dotseg-hint { height: 16px; } .dotseg-title { font-weight: 600; margin-top: 6px; }
-.dotseg-tile figcaption { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.dotseg-tile figcaption { color: inherit !important; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .dotseg-tile img, .dotseg-picker img { width: 100%; display: block; image-rendering: pixelated; border-radius: 3px; }
 .dotseg-strip { display: flex; flex-wrap: wrap; gap: 8px; } .dotseg-row { gap: 8px 16px; }
 .dotseg-legend { list-style: none; margin: 18px 0 0; padding: 0; font-size: 13px; line-height: 22px; }
