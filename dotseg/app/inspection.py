@@ -29,7 +29,7 @@ from ..segmentation.segmenter import Segmenter
 
 # %% ../../nbs/app/06_inspection.ipynb #9c8d30e9
 MEANING = {  # field of `Diagnostics` -> what it is, what to expect
-    "logits": ("range of the logits", "cosines of CLIP lie at .15 to .30"),
+    "logits": ("range of the logits", "cosines of CLIP are said to lie at .15 to .30"),
     "scale": ("scale of the logits", "the one that the model was trained with; 100 for CLIP"),
     "entropy": ("entropy of the softmax over classes, share of the highest", "near 1, the classes hardly differ"),
     "threshold": ("confidence that a patch needs", "the paper takes 0.9"),

@@ -19,6 +19,7 @@ from ..method.background import Background
 from ..method.measures import Measure
 from ..method.refine import DiscrepancyConfig, discrepancy, examine, label_pixels, upsample
 from ..models.prompts import all_names, best_synonym
+from ..models.sources import FORWARD
 from ..segmentation.images import load_image
 from ..segmentation.pipeline import encode_attention, encode_logits, enlarge, rows_for, shrink, to_images
 from ..segmentation.presets import PRESETS
@@ -74,11 +75,16 @@ class Stages:
         labels = enlarge(labels, self.picture.shape[:2])
         return dict(rows=rows, logits=logits, attention=attention, maps=maps, won=won.tolist(), scores=scores, kept=kept.tolist(), labels=labels, diagnostics=diagnostics)
 
+    def _all_blocks(self, images):
+        source = self.segmenter.attention_source
+        with FORWARD:
+            return source.block_attention(images, list(source.blocks))
+
     def _attention(self, images, cosines, weights):  # -> (n, n) and what it was made from
         source, key = self.segmenter.attention_source, (tuple(images.shape), tuple(cosines.shape[-2:]))
         if not weights:
             return self._once("attention", key, lambda: encode_attention(images, cosines, source)[0].cpu()), key
-        blocks = self._once("blocks", key[:1], lambda: source.block_attention(images, list(source.blocks)))
+        blocks = self._once("blocks", key[:1], lambda: self._all_blocks(images))
         key += tuple(weights.items())
         return self._once("attention", key, lambda: merge_attention(blocks, weights, cosines.shape[-2:])[0].cpu()), key
 

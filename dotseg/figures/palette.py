@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..method.background import NAME
 from ..method.errors import DotsegError
 
 # %% ../../nbs/figures/01_palette.ipynb #848b3728
@@ -24,7 +25,7 @@ def class_colours(
 ) -> np.ndarray:  # (k, 3) uint8, row c is the colour of class c; the first 20 are colour-blind safe, 256 differ
     "One colour per class, always the same for the same index, a background not counted; after 256 classes the list starts again."
     if isinstance(k, (list, tuple)):
-        if k[:1] in (["background"], ("background",)):
+        if list(k[:1]) == [NAME]:
             return np.concatenate([np.zeros((1, 3), np.uint8), class_colours(max(1, len(k) - 1))])[: len(k)]
         k = len(k)
     if not isinstance(k, (int, np.integer)) or k < 1:

@@ -69,7 +69,7 @@ class VisionTower:
         images: Tensor,  # (b, 3, H, W) in [0, 1]
         image_size: int | None = None,  # images are resized to about image_size x image_size pixels; `self.image_size` by default
     ) -> tuple[list[Tensor], tuple[int, int]]:  # what enters each block, (b, 1 + n, width); (h, w)
-        "The last block itself is not run. Errors as `resize_images`. Not for two threads at once: the hooks of one would see the other's images."
+        "The last block itself is not run. Errors as `resize_images`. Two threads must take turns, with `FORWARD` as the pipeline does: the hooks of one would see the other's images."
         images, like = resize_images(images, self.image_size if image_size is None else image_size, self.patch), self.visual.proj
         grid = (images.shape[-2] // self.patch, images.shape[-1] // self.patch)
         images = ((images - self.mean.to(images)) / self.std.to(images)).to(like)

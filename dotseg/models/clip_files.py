@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from .checkpoints import Checkpoint, CheckpointError, checkpoint_errors, read_tensors
+from .vit import folder_colours
 
 # %% ../../nbs/models/07_clip_files.ipynb #e0481802
 _ON_THE_HUB = ("open_clip_config.json", "open_clip_model.safetensors")
@@ -97,9 +98,8 @@ def _describe(folder):  # a folder of transformers -> what open_clip_config.json
         "embed_dim": config.projection_dim, "quick_gelu": vision.hidden_act == "quick_gelu",
         "vision_cfg": shape(vision) | {"image_size": vision.image_size, "patch_size": vision.patch_size, "head_width": vision.hidden_size // vision.num_attention_heads},
         "text_cfg": shape(text) | {"heads": text.num_attention_heads, "context_length": text.max_position_embeddings, "vocab_size": text.vocab_size}}
-    noted = folder / "preprocessor_config.json"
-    said = json.loads(noted.read_text("utf-8")) if noted.is_file() else {}
-    return {"model_cfg": described, "preprocess_cfg": {"mean": said.get("image_mean"), "std": said.get("image_std")}}
+    mean, std = folder_colours(folder, kind)
+    return {"model_cfg": described, "preprocess_cfg": {"mean": mean, "std": std}}
 
 # %% ../../nbs/models/07_clip_files.ipynb #5a70ca46
 def _noted(folder):  # a folder -> open_clip's description of its model, or None; what is done to images
