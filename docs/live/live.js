@@ -2,7 +2,7 @@
 import { Page } from "./refine.js";
 import { load, receive, unpack } from "./data.js";
 import { RANGES, STAGES, initial, parse, settings, write } from "./state.js";
-import { channels, outlines, paintLabels, paintPicture } from "./draw.js";
+import { channels, middles, outlines, paintLabels, paintPicture } from "./draw.js";
 
 const MODES = {  // name, what it asks, its lesson
   path: ["Optimal path", "What does it cost to spread a class evenly over the picture, along the attention?", "method/05_optimal_path.html"],
@@ -14,8 +14,8 @@ const MODES = {  // name, what it asks, its lesson
   alone: ["Selection alone", "A control: selection and softmax, nothing else.", "method/09_measures.html"],
 };
 const SLIDERS = { threshold: "Threshold", eps: "Smoothness ε", iterations: "Iterations", tau: "Tolerance τ" };
-const HINT = "Point at the picture: it stays bright where the patch’s attention goes. Tap to keep a patch; arrow keys move it.";
-const percent = value => (100 * value).toFixed(1);
+const HINT = "Point at the picture: where the patch’s attention goes stays bright. Tap or use the arrow keys.";
+const percent = value => (Number.isNaN(value) ? "–" : (100 * value).toFixed(1));  // no pixel of the truth was asked about
 
 /** An element with properties, attributes (those with a dash, and role) and children. */
 function make(tag, properties = {}, ...children) {
@@ -54,9 +54,9 @@ class Explorer {
     this.point(this.panels.picture.frame);
     this.say = make("output", { className: "dl-say", role: "status" });
     this.note = make("p", { className: "dl-note" });
-    const panels = make("div", { className: "dl-panels" }, ...Object.values(this.panels).map(panel => panel.figure));
+    const { picture, before, after } = this.panels, panels = make("div", { className: "dl-panels" }, picture.box, this.say, before.box, after.box);
     const controls = make("div", { className: "dl-controls" }, this.measure(), this.names());
-    this.root.replaceChildren(this.controls.pages, this.why, panels, this.say, this.walk(), controls, this.note);
+    this.root.replaceChildren(this.controls.pages, this.why, panels, this.walk(), controls, this.note);
     this.root.classList.add("dl");
     this.root.setAttribute("role", "region");
     this.root.setAttribute("aria-label", "Live segmentation");
@@ -82,13 +82,15 @@ class Explorer {
     lines.setAttribute("aria-hidden", "true");
     lines.innerHTML = "<path/><path/>";
     frame.insertBefore(lines, mark);
-    const head = make("figcaption", {}, make("span", { className: "dl-title" }, title), value, about);
-    return { figure: make("figure", { className: `dl-panel dl-${kind}` }, head, frame), canvas, mark, frame, lines, value, about };
+    const head = make("div", { className: "dl-caption" }, make("span", { className: "dl-title" }, title), value, about);
+    const names = make("div", { className: "dl-names", "aria-hidden": "true" });
+    frame.insertBefore(names, mark);
+    return { box: make("div", { className: `dl-panel dl-${kind}`, role: "group", "aria-label": title }, head, frame), names, canvas, mark, frame, lines, value, about };
   }
 
   /** The slider from logits to pixels, with a button for each stage. */
   walk() {
-    const slider = make("input", { type: "range", min: 0, step: 1, "aria-label": "Stage of the method" });
+    const slider = make("input", { type: "range", min: 0, max: 36, step: 1, "aria-label": "Stage of the method" });
     let keyed = false;  // a key goes on to the next stop, a pointer to the nearest
     slider.addEventListener("keydown", () => { keyed = true; });
     slider.addEventListener("pointerdown", () => { keyed = false; });
@@ -115,10 +117,10 @@ class Explorer {
       const log = field === "eps" || field === "tau", [low, high] = RANGES[field].map(value => (log ? Math.log10(value) : value));
       const input = make("input", { type: "range", id: `${this.name}-${field}`, min: low, max: high, step: field === "iterations" ? 1 : 0.01 }), value = make("output");
       input.addEventListener("input", () => this.go({ [field]: log ? Number((10 ** Number(input.value)).toPrecision(2)) : Number(input.value) }));
-      this.controls[field] = { input, value, log, box: make("div", { className: "dl-slider" }, make("label", { htmlFor: input.id, textContent: title }), value, input) };
+      this.controls[field] = { input, value, log, box: make("div", { className: "dl-slider" }, make("label", { htmlFor: input.id, textContent: title }), input, value) };
       sliders.append(this.controls[field].box);
     }
-    return make("section", {}, make("h3", { textContent: "Measure" }), this.controls.modes, this.about, sliders, this.controls.reading);
+    return make("div", {}, make("div", { className: "dl-head" }, "Measure"), this.controls.modes, this.about, sliders, this.controls.reading);
   }
 
   /** The names of the classes, and what else is asked for. */
@@ -142,7 +144,7 @@ class Explorer {
       return make("label", {}, input, text);
     };
     const present = () => ({ on: initial(this.manifest).on.filter(c => this.page.truth.includes(c)) });
-    return make("section", {}, make("h3", { textContent: "Class names" }), chips,
+    return make("div", {}, make("div", { className: "dl-head" }, "Class names"), chips,
       make("div", { className: "dl-row" }, button("all names", () => ({ on: initial(this.manifest).on })), button("only what is on this page", present)),
       make("div", { className: "dl-row" }, check("background", "The rest is background"), check("truth", "Outline the truth")),
       make("div", { className: "dl-row" }, button("Start again", () => ({ ...this.start, page: this.state.page }))));
@@ -256,12 +258,15 @@ class Explorer {
       this.at = this.current(this.stops());
       this.after = this.result(s, this.at);
       this.root.dataset.ms = (performance.now() - began).toFixed(2);
-      this.before = this.page.recall("before", JSON.stringify([s.on, s.background]), () => this.page.refine(this.raw(s)));
+      const before = this.page.recall("before", JSON.stringify([s.on, s.background]), () => this.page.refine(this.raw(s))), same = before === this.before;
+      this.before = before;
       this.called = [...(s.background ? ["background"] : []), ...s.on.map(c => this.manifest.classes[c])];
       const palette = [...(s.background ? [[0, 0, 0]] : []), ...s.on.map(c => this.palette[c])];
-      paintLabels(this.panels.before.canvas, this.before.labels, palette, this.page.colours);
-      paintLabels(this.panels.after.canvas, this.after.labels, palette, this.page.colours);
-      this.caption(s);
+      for (const [panel, found, called] of [...(same ? [] : [[this.panels.before, before, "raw logits"]]), [this.panels.after, this.after, this.after.called]]) {
+        paintLabels(panel.canvas, found.labels, palette, this.page.colours);
+        this.caption(panel, found, called);
+      }
+      this.describe(s);
       this.sync(s);
       this.changed = false;
       this.root.dataset.frame = (performance.now() - began).toFixed(2);
@@ -293,41 +298,44 @@ class Explorer {
     if (this.say.textContent !== text) this.say.textContent = text;
   }
 
-  /** Captions, and what a screen reader is told of the pictures. */
-  caption(s) {
-    const { picture, before, after } = this.panels, shares = labels => {
-      const counts = new Map();
-      for (const label of labels) counts.set(label, (counts.get(label) ?? 0) + 1);
-      return [...counts].sort((a, b) => b[1] - a[1]).map(([label, count]) => `${this.called[label] ?? "left out"} ${Math.round(100 * count / labels.length)} %`).join(", ");
-    };
-    const put = (panel, found, called) => {
-      panel.value.textContent = found.mean === undefined ? "" : `IoU ${percent(found.mean)}`;
-      panel.value.title = found.mean === undefined ? "" : "Mean over the classes that are there or are found, in per cent";
-      panel.about.textContent = found.right === undefined ? called : `${called}: ${percent(found.right)} % of pixels right`;
-      panel.canvas.setAttribute("aria-label", `Mask, ${called}: ${shares(found.labels)}`);
-    };
-    put(before, this.before, "raw logits");
-    put(after, this.after, this.after.called);
-    const there = this.manifest.classes.filter((_, c) => this.page.truth.includes(c));
-    picture.about.textContent = there.join(", ");
-    picture.canvas.setAttribute("aria-label", `A page of the picture book with ${there.join(", ")}`);
-    const path = this.page.recall("outlines", 0, () => outlines(this.page.truth, this.page.size));
+  /** What stands above a mask and on it, and what a screen reader is told of it. */
+  caption({ value, about, canvas, names }, found, called) {
+    const counts = new Map();
+    for (const label of found.labels) counts.set(label, (counts.get(label) ?? 0) + 1);
+    const shares = [...counts].sort((a, b) => b[1] - a[1]).map(([label, count]) => `${this.called[label] ?? "left out"} ${Math.round(100 * count / found.labels.length)} %`);
+    value.textContent = found.mean === undefined ? "" : `IoU ${percent(found.mean)}`;
+    value.title = "Mean over the classes that are there or are found, in per cent";
+    about.textContent = found.right === undefined ? called : `${called}, ${percent(found.right)} % of pixels right`;
+    canvas.setAttribute("aria-label", `Mask, ${called}: ${shares.join(", ")}`);
+    names.replaceChildren(...middles(found.labels, this.page.size).map(([label, y, x]) => {
+      const name = make("span", {}, this.called[label]);
+      Object.assign(name.style, { top: `${100 * y}%`, left: `${100 * x}%` });
+      return name;
+    }));
+  }
+
+  /** What is on the page, and the outlines of the truth. */
+  describe(s) {
+    const { picture, before, after } = this.panels, there = this.manifest.classes.filter((_, c) => this.page.truth.includes(c)).join(", ");
+    picture.about.textContent = there;
+    picture.canvas.setAttribute("aria-label", `A page of the picture book with ${there}`);
+    const path = this.page.recall("outlines", JSON.stringify([s.on, s.background]), () => outlines(this.page.asked(s), this.page.size));
     for (const { lines } of [before, after]) {
       lines.toggleAttribute("hidden", !this.state.truth);
       for (const line of lines.children) if (line.getAttribute("d") !== path) line.setAttribute("d", path);
     }
-    this.found = new Set(this.after.labels);
   }
 
   /** Bring every control to the state. */
   sync(s) {
-    const { controls, state, manifest } = this, own = manifest.modes[s.mode];
+    const { controls, state, manifest } = this, own = manifest.modes[s.mode], found = new Set(this.after.labels);
     for (const [group, value] of [[controls.pages, state.page], [controls.modes, s.mode], [controls.reading, s.reading]]) {
       for (const input of group.querySelectorAll("input")) input.checked = input.value === String(value);
     }
-    this.why.textContent = manifest.pages.find(({ seed }) => seed === state.page).why;
+    const { title: headline, why } = manifest.pages.find(({ seed }) => seed === state.page);
+    this.why.replaceChildren(make("b", {}, `${headline}. `), why);
     const [title, question, lesson] = MODES[s.mode];
-    this.about.replaceChildren(`${question} `, make("a", { href: new URL(`../../${lesson}`, this.base).href, textContent: `The lesson on ${title === "KL divergence" ? "it" : title.toLowerCase()}` }));
+    this.about.replaceChildren(`${question} `, make("a", { href: new URL(`../../${lesson}`, this.base).href, textContent: "How it works", "aria-label": `How it works: ${title}` }));
     for (const field of Object.keys(SLIDERS)) {
       const { input, value, log, box } = controls[field], number = s[field];
       box.hidden = field === "threshold" ? s.mode === "contrast" : !(field in own);
@@ -337,8 +345,7 @@ class Explorer {
       input.setAttribute("aria-valuetext", value.textContent);
     }
     controls.reading.hidden = !("reading" in own);
-    controls.slider.max = 36;
-    controls.slider.value = this.at[0];
+        controls.slider.value = this.at[0];
     controls.slider.setAttribute("aria-valuetext", `${this.at[1]}: ${this.after.called}`);
     for (const button of controls.stages.children) {
       button.disabled = button.value === "selection" && s.mode === "contrast";
@@ -346,11 +353,11 @@ class Explorer {
     }
     controls.chips.forEach((chip, c) => {
       chip.setAttribute("aria-pressed", String(state.on.includes(c)));
-      chip.classList.toggle("dl-found", this.found.has(state.on.indexOf(c) + (s.background ? 1 : 0)) && state.on.includes(c));
+      chip.classList.toggle("dl-found", found.has(state.on.indexOf(c) + (s.background ? 1 : 0)) && state.on.includes(c));
     });
     controls.background.checked = state.background;
     controls.truth.checked = state.truth;
-    this.note.textContent = `Worked out by this page in ${Math.round(Number(this.root.dataset.ms))} ms. Nothing leaves your browser.`;
+    this.note.textContent = `Worked out in your browser, in ${Math.round(Number(this.root.dataset.ms))} ms.`;
   }
 }
 

@@ -129,22 +129,30 @@ export function fused(one, other) {
   return a.map((row, c) => row.map((value, i) => (value + b[c][i]) / 2));
 }
 
-/** How much each patch listens to each other: attention, capped, made symmetric, believed only nearby; rows sum to 1. */
-export function neighbourKernel(attention, width, { links: share, reach, eps }) {
+/** How far each patch is linked to each other, in [0, 1]: attention, capped, made symmetric, believed only nearby. */
+export function neighbourLinks(attention, width, { links: share, reach }) {
   const n = Math.sqrt(attention.length), height = n / width, top = Math.max(1, Math.round(share * n)) - 1;
-  const link = new Float64Array(n * n), kernel = new Float64Array(n * n);
+  const link = new Float64Array(n * n), out = new Float64Array(n * n);
   for (let i = 0; i < n; i++) {
     const row = attention.subarray(i * n, (i + 1) * n), strongest = Math.max(Float64Array.from(row).sort()[n - 1 - top], Number.MIN_VALUE);
     for (let j = 0; j < n; j++) link[i * n + j] = Math.min(1, row[j] / strongest);
   }
   for (let i = 0; i < n; i++) {
-    let sum = 0;
     for (let j = 0; j < n; j++) {
       const dy = Math.floor(i / width) - Math.floor(j / width), dx = (i % width) - (j % width);
       const near = Math.exp(-(dy * dy + dx * dx) / Math.max(height, width) ** 2 / (2 * reach ** 2));
-      sum += kernel[i * n + j] = Math.exp((near * (link[i * n + j] + link[j * n + i]) / 2 - 1) / eps);
+      out[i * n + j] = near * (link[i * n + j] + link[j * n + i]) / 2;
     }
-    for (let j = 0; j < n; j++) kernel[i * n + j] /= sum;
+  }
+  return out;
+}
+
+/** How much each patch listens to each other; rows sum to 1. */
+export function neighbourKernel(links, eps) {
+  const n = Math.sqrt(links.length), kernel = links.map(link => Math.exp((link - 1) / eps));
+  for (let i = 0; i < n; i++) {
+    const row = kernel.subarray(i * n, (i + 1) * n), sum = row.reduce((a, b) => a + b, 0);
+    for (let j = 0; j < n; j++) row[j] /= sum;
   }
   return kernel;
 }

@@ -51,6 +51,32 @@ export function upsample(maps, { weights, cells, window, size: [H, W], grid: [h,
   });
 }
 
+/** The row whose map is highest at each pixel, as winners(upsample(maps, ...)), but without what cannot win: a pixel's number lies within its window's. */
+export function upsampledWinners(maps, { weights, cells, window, size: [H, W], grid: [h, w] }) {
+  const a = H / h, b = W / w, out = new Int16Array(H * W), near = maps.map(() => new Float64Array(window));
+  for (let cell = 0; cell < h * w; cell++) {
+    const low = maps.map(() => Infinity), high = maps.map(() => -Infinity);
+    maps.forEach((map, c) => {
+      for (let m = 0; m < window; m++) {
+        const q = cells[cell * window + m], value = q < 0 ? 0 : map[q];
+        near[c][m] = value;
+        if (q >= 0 && value < low[c]) low[c] = value;
+        if (q >= 0 && value > high[c]) high[c] = value;
+      }
+    });
+    const floor = Math.max(...low), able = [...maps.keys()].filter(c => high[c] >= floor), top = Math.floor(cell / w) * a, left = (cell % w) * b;
+    for (let y = top; y < top + a; y++) for (let x = left; x < left + b; x++) {
+      let best = able[0], most = -Infinity;
+      for (const c of able.length > 1 ? able : []) {
+        const value = dot(weights, (y * W + x) * window, near[c]);
+        if (value > most) { most = value; best = c; }
+      }
+      out[y * W + x] = best;
+    }
+  }
+  return out;
+}
+
 /** The row whose map is highest at each place; a tie goes to the first. */
 export function winners(maps) {
   return Int16Array.from(maps[0], (_, i) => {

@@ -1,7 +1,7 @@
 // The whole method on one page, as dotseg.refine: selection, measure, upsampling, labels. What a slider leaves alone is kept.
 import { argmax, column, select, softmax } from "./selection.js";
-import { alone, attentionCost, contrastVote, fitFactors, fused, gibbsKernel, kernelVote, klDiscrepancy, maximumVelocity, neighbourKernel, optimalPath } from "./measures.js";
-import { bilateralWeights, claimPixels, confusion, iou, upsample, winners } from "./pixels.js";
+import { alone, attentionCost, contrastVote, fitFactors, fused, gibbsKernel, kernelVote, klDiscrepancy, maximumVelocity, neighbourKernel, neighbourLinks, optimalPath } from "./measures.js";
+import { bilateralWeights, claimPixels, confusion, iou, upsample, upsampledWinners, winners } from "./pixels.js";
 
 /** A function that remembers, for each of its names, the last answer and what it was for. */
 function memory() {
@@ -23,7 +23,10 @@ export class Page {
   get cost() { return this.recall("cost", 0, () => attentionCost(this.attention, this.n)); }
   kernel(eps) { return this.recall("kernel", eps, () => gibbsKernel(this.cost, eps)); }
   chain(fits) { return this.recall("chain", fits, () => fitFactors(this.attention, this.n, fits)); }
-  neighbours(s) { return this.recall("neighbours", s.eps, () => neighbourKernel(this.attention, this.grid[1], s)); }
+  neighbours(s) {
+    const links = this.recall("links", `${s.links} ${s.reach}`, () => neighbourLinks(this.attention, this.grid[1], s));
+    return this.recall("neighbours", `${s.links} ${s.reach} ${s.eps}`, () => neighbourKernel(links, s.eps));
+  }
 
   /** The rows of the logits that are asked about: words of the background, then the classes that are on. */
   rows({ on, background }) {
@@ -68,8 +71,8 @@ export class Page {
   /** The mask of these settings, and how right it is. */
   refine(s, progress) {
     const rows = this.rows(s), { maps, kept } = this.measured(s, rows, progress);
-    const scores = upsample(maps, this.weights), labels = this.labels(scores, kept, s, rows.words);
-    return { maps, kept, scores, labels, ...this.judge(labels, s) };
+    const labels = s.background ? this.labels(upsample(maps, this.weights), kept, s, rows.words) : upsampledWinners(maps, this.weights).map(at => kept[at]);
+    return { maps, kept, labels, ...this.judge(labels, s) };
   }
 
   /** Intersection over union and the share of right pixels. */
