@@ -4,10 +4,9 @@ import re
 import shutil
 import subprocess
 
-import livepage
 import numpy as np
 import pytest
-from live_cases import ANSWER, SEEDS, STATES, compare, text
+from live_cases import ANSWER, SEEDS, STATES, compare, livepage, text
 
 from dotseg.miniature.picturebook import LESSON_SEED, draw_scene
 

@@ -39,7 +39,7 @@ class Explorer {
 
   /** The state that the address asks for, if it does. */
   asked() {
-    const [key, text] = decodeURIComponent(location.hash.slice(1)).split(/:(.*)/s);
+    const [key, text] = location.hash.slice(1).split(/:(.*)/s);
     return this.key && key === this.key ? parse(text, this.manifest) : null;
   }
 
@@ -115,8 +115,8 @@ class Explorer {
     const sliders = make("div", { className: "dl-sliders" });
     for (const [field, title] of Object.entries(SLIDERS)) {
       const log = field === "eps" || field === "tau", [low, high] = RANGES[field].map(value => (log ? Math.log10(value) : value));
-      const input = make("input", { type: "range", id: `${this.name}-${field}`, min: low, max: high, step: field === "iterations" ? 1 : 0.01 }), value = make("output");
-      input.addEventListener("input", () => this.go({ [field]: log ? Number((10 ** Number(input.value)).toPrecision(2)) : Number(input.value) }));
+      const input = make("input", { type: "range", id: `${this.name}-${field}`, min: low, max: high, step: field === "iterations" ? 1 : log ? 0.02 : 0.01 }), value = make("span", { "aria-hidden": "true" });  // the slider itself tells it
+      input.addEventListener("input", () => this.go({ [field]: log ? Number((10 ** Number(input.value)).toPrecision(3)) : Number(input.value) }));
       this.controls[field] = { input, value, log, box: make("div", { className: "dl-slider" }, make("label", { htmlFor: input.id, textContent: title }), input, value) };
       sliders.append(this.controls[field].box);
     }
