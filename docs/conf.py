@@ -36,9 +36,9 @@ mathjax3_config = {"options": {"enableMenu": False}}
 
 html_theme = "sphinx_book_theme"
 html_title = project
-html_static_path = ["_static", "_build/mathjax"]
-html_css_files = ["custom.css"]
-html_js_files = ["labels.js"]
+html_static_path = ["_static", "_build/mathjax", "_build/live"]
+html_css_files = ["custom.css", "live/live.css"]
+html_js_files = ["labels.js", ("live/live.js", {"defer": "defer"})]
 html_favicon = "_static/favicon.svg"
 html_copy_source = html_show_sourcelink = False
 html_context = {"default_mode": "auto"}

@@ -11,6 +11,7 @@ from configparser import ConfigParser
 from importlib.metadata import distribution
 from pathlib import Path
 
+import livepage
 import nbformat
 
 DOCS = Path(__file__).parent
@@ -19,6 +20,7 @@ SOURCE = DOCS / "_build" / "src"
 SETTINGS = ConfigParser(delimiters=["="])
 SETTINGS.read(DOCS.parent / "settings.ini", encoding="utf-8")
 SETTINGS = SETTINGS["DEFAULT"]
+SITE = SETTINGS["doc_host"] + SETTINGS["doc_baseurl"]
 BLOB = f"{SETTINGS['git_url']}/blob/{SETTINGS['branch']}"
 
 MODULES = list(importlib.import_module("dotseg._modidx").d["syms"])
@@ -86,6 +88,8 @@ def prose(source, path, names):
     source = link_symbols(source, names)
     source = re.sub(r"\]\((?:\.\./)+([A-Z][\w.]*)\)", rf"]({BLOB}/\1)", source)  # files beside nbs/
     source = re.sub(r"\]\(([^):]*)#([^)]*)\)", lambda m: f"]({m[1]}#{m[2].lower()})", source)  # Jupyter keeps capitals
+    source = re.sub(rf"\[([^\]]*)\]\(({SITE}/[^)]*)\)", r'<a href="\2">\1</a>', source)  # of this site, as a live page in a given state:
+    source = source.replace(f'href="{SITE}/', f'href="{"../" * path.count("/")}')  # Jupyter needs the address, the site goes without
     if source.startswith("# "):
         source = re.sub(r"^((?:> ?.*\n?)+)", lambda m: "{.lead}\n" + re.sub("^> ?", "", m[1], flags=re.M).rstrip() + "\n", source, count=1, flags=re.M)
         source += f"\n\n{{.notebook}}\n[Open this notebook]({BLOB}/nbs/{path})"
@@ -186,3 +190,4 @@ if __name__ == "__main__":
     write(sources())
     shutil.copytree(NOTEBOOKS / "images", SOURCE / "images", dirs_exist_ok=True)  # pictures that Markdown cells show
     copy_mathjax()
+    livepage.build(DOCS / "_build" / "live")
