@@ -9,7 +9,7 @@ from stage import MODULES, SETTINGS, linkable  # noqa: E402
 
 project, author, release = SETTINGS["lib_name"], SETTINGS["author"], SETTINGS["version"]
 copyright = SETTINGS["copyright"]
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.viewcode", "sphinx_copybutton", "docments"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.viewcode", "sphinx_copybutton", "docments", "folds_html"]
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!dotseg).*")]  # types of other libraries: no inventory is fetched while building
 

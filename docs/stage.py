@@ -1,7 +1,7 @@
 """Turn the committed notebooks into sources for Sphinx, under docs/_build/src. Nothing is executed.
 
 What stands in a cell's first lines is honoured: `#| hide` and `#| default_exp` leave the cell out, `#| echo: false` its code,
-and `#| fig-alt: "..."` describes its figures. Names of the library in backticks become links to the reference.
+and `#| fig-alt: "..."` describes its figures. folds.py says which code is folded. Names of the library in backticks become links to the reference.
 """
 import importlib
 import re
@@ -12,6 +12,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import nbformat
+from folds import fold
 
 DOCS = Path(__file__).parent
 NOTEBOOKS = DOCS.parent / "nbs"
@@ -118,8 +119,12 @@ def stage(path, names):
                 continue
             alt = found.get("fig-alt", f"Figure in the section “{heading}”").strip('"')
             cell.metadata["mystnb"] = {"image": {"alt": alt} | ({"classes": "wide"} if any(map(wide, cell.outputs)) else {})}
+            summary = fold(path.removesuffix(".ipynb"), found, cell.source, cell.outputs, names, heading)
             if found.get("echo") == "false" or not cell.source:
                 cell.metadata["tags"] = ["remove-input"]
+            elif summary:
+                cell.metadata["mystnb"]["code_prompt_show"] = summary
+                cell.metadata["tags"] = ["hide-cell" if summary.startswith("Answer") else "hide-input"]
         cells.append(cell)
     nb.cells, nb.metadata = cells, {"kernelspec": {"name": "python3", "display_name": "Python 3"}, "language_info": {"name": "python"}}
     return nb
