@@ -38,7 +38,8 @@ html_theme = "sphinx_book_theme"
 html_title = project
 html_static_path = ["_static", "_build/mathjax"]
 html_css_files = ["custom.css"]
-html_js_files = ["labels.js"]
+html_js_files = ["labels.js", "search.js"]
+html_search_scorer = str(HERE / "scorer.js")
 html_favicon = "_static/favicon.svg"
 html_copy_source = html_show_sourcelink = False
 html_context = {"default_mode": "auto"}

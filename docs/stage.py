@@ -47,6 +47,39 @@ GROUPS = {
 }
 FIRST = ["tutorials/hypothesis", "tutorials/ablations", "tutorials/methods"]  # before the others of their group
 
+INDEX = {  # what readers ask for, where the page's title or its functions do not say so; the search gives these pages first
+    "index": ["install", "quick start", "getting started", "pip"],
+    "method/00_idea": ["idea", "how it works", "logits optimisation", "overview"],
+    "method/01_sinkhorn": ["sinkhorn", "optimal transport", "entropic transport", "eps"],
+    "method/02_proportional_fitting": ["proportional fitting", "doubly stochastic", "markov chain"],
+    "method/03_logits": ["logits", "nms", "non-maximum suppression", "early rejection", "confidence"],
+    "method/04_attention": ["attention", "self-attention", "heads", "query and key"],
+    "method/05_optimal_path": ["optimal path", "potential", "transport plan"],
+    "method/06_maximum_velocity": ["maximum velocity", "velocity", "tau"],
+    "method/07_upsampling": ["upsampling", "jbu", "bilateral", "joint bilateral"],
+    "method/10_refine": ["refine", "algorithm 1"],
+    "method/12_background": ["background", "unknown class"],
+    "models/04_clip": ["clip", "k-k mean"],
+    "models/05_diffusion": ["diffusion", "stable diffusion", "unet"],
+    "models/06_vit": ["dino", "dinov2", "vision transformer"],
+    "models/02_checkpoints": ["checkpoint", "weights", "download"],
+    "segmentation/02_presets": ["preset", "settings"],
+    "segmentation/05_formats": ["coco json", "label studio", "export masks", "formats"],
+    "evaluation/01_metrics": ["miou", "metrics", "iou"],
+    "evaluation/03_datasets": ["data set", "dataset", "datasets", "voc", "ade20k", "cityscapes"],
+    "evaluation/06_runner": ["evaluate", "evaluation", "benchmark"],
+    "evaluation/10_tuning": ["tuning", "tune"],
+    "app/02_command_line": ["command line", "cli", "terminal"],
+    "app/05_explorer": ["explorer", "widget"],
+    "tutorials/speed": ["speed", "fast"],
+    "tutorials/complexity": ["cost", "memory", "flops"],
+    "howto/folder": ["folder", "segment a folder", "folder of images", "batch"],
+    "howto/many_gpus": ["gpu", "gpus", "many gpus", "cluster", "torchrun"],
+    "howto/own_clip": ["own clip", "my own clip", "fine-tuned clip"],
+    "howto/own_logits": ["own logits", "my own logits"],
+    "howto/reproduce": ["reproduce", "reproduce the table"],
+}
+
 
 def place(page):
     "Where a page such as method/01_sinkhorn stands: its group, and a key that sorts within it."
@@ -90,6 +123,7 @@ def prose(source, path, names):
     if source.startswith("# "):
         source = re.sub(r"^((?:> ?.*\n?)+)", lambda m: "{.lead}\n" + re.sub("^> ?", "", m[1], flags=re.M).rstrip() + "\n", source, count=1, flags=re.M)
         source += f"\n\n{{.notebook}}\n[Open this notebook]({BLOB}/nbs/{path})"
+        source += f"\n\n```{{index}} {', '.join('! ' + words for words in INDEX[page])}\n```" if (page := path.removesuffix(".ipynb")) in INDEX else ""
     return source
 
 
@@ -101,8 +135,22 @@ def options(source):
 
 def wide(output):
     "Whether an output is a figure of more than 700 pixels, which a phone shows with a scroll bar."
-    png = output.get("data", {}).get("image/png")
-    return png is not None and int.from_bytes(b64decode(png)[16:20], "big") > 700  # where PNG says how wide it is
+    png, shown = output.get("data", {}).get("image/png"), output.get("metadata", {}).get("image/png", {})
+    return png is not None and shown.get("width", int.from_bytes(b64decode(png)[16:20], "big")) > 700  # where PNG says how wide it is
+
+
+def tables(outputs):
+    "The outputs of a cell with each Markdown table that it printed as a table, the text around it as text."
+    for output in outputs:
+        parts = re.split(r"((?:^\|.*\|[ \t]*\n)+)", output.text.rstrip("\n") + "\n", flags=re.M) if output.output_type == "stream" else []
+        if len(parts) < 3 or output.name != "stdout":
+            yield output
+            continue
+        for i, part in enumerate(parts):
+            if i % 2 and re.search(r"^\|[-:| ]+\|$", part, re.M):
+                yield nbformat.v4.new_output("display_data", {"text/markdown": part})
+            elif part.strip():
+                yield nbformat.v4.new_output("stream", name="stdout", text=part)
 
 
 def stage(path, names):
@@ -117,6 +165,7 @@ def stage(path, names):
             found, cell.source = options(cell.source)
             if found.keys() & {"hide", "default_exp"}:
                 continue
+            cell.outputs = list(tables(cell.outputs))
             alt = found.get("fig-alt", f"Figure in the section “{heading}”").strip('"')
             cell.metadata["mystnb"] = {"image": {"alt": alt} | ({"classes": "wide"} if any(map(wide, cell.outputs)) else {})}
             summary = fold(path.removesuffix(".ipynb"), found, cell.source, cell.outputs, names, heading)
