@@ -5,7 +5,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE / "_ext")]
 
-from stage import MODULES, SETTINGS, linkable  # noqa: E402
+from reference import MODULES, linkable  # noqa: E402
+from stage import SETTINGS  # noqa: E402
 
 project, author, release = SETTINGS["lib_name"], SETTINGS["author"], SETTINGS["version"]
 copyright = SETTINGS["copyright"]
@@ -27,6 +28,7 @@ autodoc_typehints_description_target = "documented"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autodoc_class_signature = "mixed"
+toc_object_entries_show_parents = "hide"
 python_use_unqualified_type_names = True
 docments_names = linkable(MODULES)
 

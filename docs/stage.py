@@ -3,7 +3,6 @@
 What stands in a cell's first lines is honoured: `#| hide` and `#| default_exp` leave the cell out, `#| echo: false` its code,
 and `#| fig-alt: "..."` describes its figures. folds.py says which code is folded. Names of the library in backticks become links to the reference.
 """
-import importlib
 import re
 import shutil
 from base64 import b64decode
@@ -13,6 +12,8 @@ from pathlib import Path
 
 import nbformat
 from folds import fold
+from gallery import figures, gallery, thumbnail
+from reference import MODULES, REFERENCE, linkable, reference
 
 DOCS = Path(__file__).parent
 NOTEBOOKS = DOCS.parent / "nbs"
@@ -21,17 +22,6 @@ SETTINGS = ConfigParser(delimiters=["="])
 SETTINGS.read(DOCS.parent / "settings.ini", encoding="utf-8")
 SETTINGS = SETTINGS["DEFAULT"]
 BLOB = f"{SETTINGS['git_url']}/blob/{SETTINGS['branch']}"
-
-MODULES = list(importlib.import_module("dotseg._modidx").d["syms"])
-REFERENCE = """# The library, module by module
-
-What each notebook exports. `import dotseg` gives the few names that most programs need: `Segmenter`, `refine`, the measures
-`optimal_path`, `maximum_velocity` and `kl_discrepancy`, and what they are made of.
-
-```{toctree}
-:maxdepth: 1
-
-"""
 
 # The course: the title of each folder of notebooks, in the order in which they are read.
 GROUPS = {
@@ -87,21 +77,6 @@ def place(page):
     if folder not in GROUPS:
         raise SystemExit(f"nbs/{page}.ipynb belongs to no group: add its folder to GROUPS in docs/stage.py")
     return GROUPS[folder], (FIRST.index(page) if page in FIRST else len(FIRST), page)
-
-
-def public(module):
-    "The public objects of a module by name, in the order of its notebook."
-    module = importlib.import_module(module)
-    return {name: getattr(module, name) for name in module.__all__}
-
-
-def linkable(modules):
-    "Name -> full name of what backticks lead to: functions and classes, but not the steps of training or the command line."
-    found = {}
-    for module in modules:
-        if module not in ("dotseg.app.command_line", "dotseg.miniature.training"):
-            found |= {name: f"{module}.{name}" for name, thing in public(module).items() if callable(thing)}
-    return found
 
 
 def link_symbols(markdown, names):
@@ -179,42 +154,65 @@ def stage(path, names):
     return nb
 
 
-def reference(module):
-    "The page of one module: what its notebook exports, each with its docstring."
-    lines = [f"# {module}", "", "{.lead}", importlib.import_module(module).__doc__.strip(), "", "{.notebook}"]
-    lines += [f"[Read the source]({BLOB}/{module.replace('.', '/')}.py)", "", "```{eval-rst}", f".. py:module:: {module}", ""]
-    for name, thing in public(module).items():
-        if isinstance(thing, type):
-            lines += [f".. autoclass:: {name}", "   :members:", ""]
-        elif callable(thing):
-            lines += [f".. autofunction:: {name}", ""]
-        else:
-            lines += [f".. autodata:: {name}", "   :no-value:" if len(repr(thing)) > 80 else "", ""]
-    return "\n".join([*lines, "```", ""])
-
-
 def toctree(caption, pages):
     return "\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```", ""])
 
 
-def course(pages):
+def grouped(pages):
+    "The pages of each group, in the order in which they are read."
+    groups = {group: sorted((page for page in pages if place(page)[0] == group), key=place) for group in GROUPS.values()}
+    return {group: members for group, members in groups.items() if members}
+
+
+def course(groups):
     "The table of contents, which ends the first page."
-    groups = {group: sorted((p for p in pages if place(p)[0] == group), key=place) for group in GROUPS.values()}
-    trees = [toctree(group, members) for group, members in groups.items() if members]
-    return "\n".join([*trees, toctree("Reference", ["reference/index", "symbols", "references", "changelog"])])
+    trees = [toctree(group, members) for group, members in groups.items()]
+    return "\n".join([*trees, toctree("Reference", ["reference/index", "gallery", "symbols", "references", "changelog"])])
+
+
+def title(nb):
+    "The title of a page, without its markup."
+    return re.search(r"^# (.*)$", "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown"), re.M)[1].replace("`", "")
+
+
+def lessons():
+    "Module -> the page of the notebook that exports it."
+    exports = {file: re.search(r"#\| default_exp ([\w.]+)", file.read_text()) for file in sorted(NOTEBOOKS.glob("*/*.ipynb"))}
+    return {f"dotseg.{found[1]}": file.relative_to(NOTEBOOKS).with_suffix("").as_posix() for file, found in exports.items() if found}
+
+
+def pictures(notebooks, names):
+    "Page -> (thumbnail's path, description, names of the library in its figures), and the thumbnails by path."
+    drawn, files = {}, {}
+    for page, nb in notebooks.items():
+        source = (NOTEBOOKS / f"{page}.ipynb").read_text()
+        known = [name for name in names if re.search(rf"(import [^\"]*|def |class )\b{name}\b", source)]  # and not a variable that is called the same
+        found = figures(nb.cells, known)
+        if found:
+            drawn[page] = f"gallery/{page.replace('/', '-')}.jpg", found[0][1], list(dict.fromkeys(name for _, _, used in found for name in used))
+            files[drawn[page][0]] = thumbnail(found[0][0])
+    return drawn, files
 
 
 def sources():
-    "The text of every source, by its path under docs/_build/src."
+    "The content of every source, by its path under docs/_build/src."
     names, files = linkable(MODULES), sorted(NOTEBOOKS.glob("*.ipynb")) + sorted(NOTEBOOKS.glob("[!._]*/[!._]*.ipynb"))
-    notebooks = {path: stage(path, names) for path in (file.relative_to(NOTEBOOKS).as_posix() for file in files)}
-    contents = course([path.removesuffix(".ipynb") for path in notebooks if path != "index.ipynb"])
-    notebooks["index.ipynb"].cells.append(nbformat.v4.new_markdown_cell(contents, id="toctree"))
+    notebooks = {file.relative_to(NOTEBOOKS).with_suffix("").as_posix(): stage(file.relative_to(NOTEBOOKS).as_posix(), names) for file in files}
+    titles, where = {page: title(nb) for page, nb in notebooks.items()}, lessons()
+    groups = grouped([page for page in notebooks if page != "index"])
+    notebooks["index"].cells.append(nbformat.v4.new_markdown_cell(course(groups), id="toctree"))
+    drawn, found = pictures(notebooks, names)
+    found |= {f"{page}.ipynb": nbformat.writes(nb) for page, nb in notebooks.items()}
     pages = {file.name: file.read_text() for file in DOCS.glob("*.md")} | {"changelog.md": (DOCS.parent / "CHANGELOG.md").read_text()}
-    found = {path: nbformat.writes(nb) for path, nb in notebooks.items()}
     found |= {path: link_symbols(text, names) for path, text in pages.items()}
-    found |= {f"reference/{module.removeprefix('dotseg.')}.md": reference(module) for module in MODULES}
-    return found | {"reference/index.md": REFERENCE + "\n".join(m.removeprefix("dotseg.") for m in MODULES) + "\n```\n"}
+    found["gallery.md"] = gallery(groups, drawn, titles, names)
+    shown = {name: [(page, titles[page]) for page in drawn if name in drawn[page][2]] for name in names}
+    for module in MODULES:
+        page = where[module]
+        text = reference(module, (page, titles[page]), drawn.get(page), shown)
+        found[f"reference/{module.removeprefix('dotseg.')}.md"] = text.replace("(SOURCE/", f"({BLOB}/")
+    found["reference/index.md"] = link_symbols(REFERENCE, names) + "\n".join("{0} <{0}>".format(module.removeprefix("dotseg.")) for module in MODULES) + "\n```\n"
+    return found
 
 
 def write(found):
@@ -222,8 +220,9 @@ def write(found):
     for path, text in found.items():
         target = SOURCE / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists() or target.read_text() != text:
-            target.write_text(text)
+        content = text.encode() if isinstance(text, str) else text
+        if not target.exists() or target.read_bytes() != content:
+            target.write_bytes(content)
     for old in [file for file in SOURCE.rglob("*.*") if file.relative_to(SOURCE).as_posix() not in found]:
         old.unlink()
 
