@@ -5,11 +5,12 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE / "_ext")]
 
-from stage import MODULES, SETTINGS, linkable  # noqa: E402
+from reference import MODULES, linkable  # noqa: E402
+from stage import SETTINGS  # noqa: E402
 
 project, author, release = SETTINGS["lib_name"], SETTINGS["author"], SETTINGS["version"]
 copyright = SETTINGS["copyright"]
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.viewcode", "sphinx_copybutton", "docments"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.viewcode", "sphinx_copybutton", "docments", "folds_html"]
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!dotseg).*")]  # types of other libraries: no inventory is fetched while building
 
@@ -27,6 +28,7 @@ autodoc_typehints_description_target = "documented"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autodoc_class_signature = "mixed"
+toc_object_entries_show_parents = "hide"
 python_use_unqualified_type_names = True
 docments_names = linkable(MODULES)
 
@@ -38,7 +40,8 @@ html_theme = "sphinx_book_theme"
 html_title = project
 html_static_path = ["_static", "_build/mathjax", "_build/live"]
 html_css_files = ["custom.css", "live/live.css"]
-html_js_files = ["labels.js", ("live/live.js", {"defer": "defer"})]
+html_js_files = ["labels.js", "search.js", ("live/live.js", {"defer": "defer"})]
+html_search_scorer = str(HERE / "scorer.js")
 html_favicon = "_static/favicon.svg"
 html_copy_source = html_show_sourcelink = False
 html_context = {"default_mode": "auto"}

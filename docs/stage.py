@@ -1,9 +1,8 @@
 """Turn the committed notebooks into sources for Sphinx, under docs/_build/src. Nothing is executed.
 
 What stands in a cell's first lines is honoured: `#| hide` and `#| default_exp` leave the cell out, `#| echo: false` its code,
-and `#| fig-alt: "..."` describes its figures. Names of the library in backticks become links to the reference.
+and `#| fig-alt: "..."` describes its figures. folds.py says which code is folded. Names of the library in backticks become links to the reference.
 """
-import importlib
 import re
 import shutil
 from base64 import b64decode
@@ -13,6 +12,9 @@ from pathlib import Path
 
 import livepage
 import nbformat
+from folds import fold
+from gallery import figures, gallery, thumbnail
+from reference import MODULES, REFERENCE, linkable, reference
 
 DOCS = Path(__file__).parent
 NOTEBOOKS = DOCS.parent / "nbs"
@@ -22,17 +24,6 @@ SETTINGS.read(DOCS.parent / "settings.ini", encoding="utf-8")
 SETTINGS = SETTINGS["DEFAULT"]
 SITE = SETTINGS["doc_host"] + SETTINGS["doc_baseurl"]
 BLOB = f"{SETTINGS['git_url']}/blob/{SETTINGS['branch']}"
-
-MODULES = list(importlib.import_module("dotseg._modidx").d["syms"])
-REFERENCE = """# The library, module by module
-
-What each notebook exports. `import dotseg` gives the few names that most programs need: `Segmenter`, `refine`, the measures
-`optimal_path`, `maximum_velocity` and `kl_discrepancy`, and what they are made of.
-
-```{toctree}
-:maxdepth: 1
-
-"""
 
 # The course: the title of each folder of notebooks, in the order in which they are read.
 GROUPS = {
@@ -48,6 +39,39 @@ GROUPS = {
 }
 FIRST = ["tutorials/hypothesis", "tutorials/ablations", "tutorials/methods"]  # before the others of their group
 
+INDEX = {  # what readers ask for, where the page's title or its functions do not say so; the search gives these pages first
+    "index": ["install", "quick start", "getting started", "pip"],
+    "method/00_idea": ["idea", "how it works", "logits optimisation", "overview"],
+    "method/01_sinkhorn": ["sinkhorn", "optimal transport", "entropic transport", "eps"],
+    "method/02_proportional_fitting": ["proportional fitting", "doubly stochastic", "markov chain"],
+    "method/03_logits": ["logits", "nms", "non-maximum suppression", "early rejection", "confidence"],
+    "method/04_attention": ["attention", "self-attention", "heads", "query and key"],
+    "method/05_optimal_path": ["optimal path", "potential", "transport plan"],
+    "method/06_maximum_velocity": ["maximum velocity", "velocity", "tau"],
+    "method/07_upsampling": ["upsampling", "jbu", "bilateral", "joint bilateral"],
+    "method/10_refine": ["refine", "algorithm 1"],
+    "method/12_background": ["background", "unknown class"],
+    "models/04_clip": ["clip", "k-k mean"],
+    "models/05_diffusion": ["diffusion", "stable diffusion", "unet"],
+    "models/06_vit": ["dino", "dinov2", "vision transformer"],
+    "models/02_checkpoints": ["checkpoint", "weights", "download"],
+    "segmentation/02_presets": ["preset", "settings"],
+    "segmentation/05_formats": ["coco json", "label studio", "export masks", "formats"],
+    "evaluation/01_metrics": ["miou", "metrics", "iou"],
+    "evaluation/03_datasets": ["data set", "dataset", "datasets", "voc", "ade20k", "cityscapes"],
+    "evaluation/06_runner": ["evaluate", "evaluation", "benchmark"],
+    "evaluation/10_tuning": ["tuning", "tune"],
+    "app/02_command_line": ["command line", "cli", "terminal"],
+    "app/05_explorer": ["explorer", "widget"],
+    "tutorials/speed": ["speed", "fast"],
+    "tutorials/complexity": ["cost", "memory", "flops"],
+    "howto/folder": ["folder", "segment a folder", "folder of images", "batch"],
+    "howto/many_gpus": ["gpu", "gpus", "many gpus", "cluster", "torchrun"],
+    "howto/own_clip": ["own clip", "my own clip", "fine-tuned clip"],
+    "howto/own_logits": ["own logits", "my own logits"],
+    "howto/reproduce": ["reproduce", "reproduce the table"],
+}
+
 
 def place(page):
     "Where a page such as method/01_sinkhorn stands: its group, and a key that sorts within it."
@@ -55,21 +79,6 @@ def place(page):
     if folder not in GROUPS:
         raise SystemExit(f"nbs/{page}.ipynb belongs to no group: add its folder to GROUPS in docs/stage.py")
     return GROUPS[folder], (FIRST.index(page) if page in FIRST else len(FIRST), page)
-
-
-def public(module):
-    "The public objects of a module by name, in the order of its notebook."
-    module = importlib.import_module(module)
-    return {name: getattr(module, name) for name in module.__all__}
-
-
-def linkable(modules):
-    "Name -> full name of what backticks lead to: functions and classes, but not the steps of training or the command line."
-    found = {}
-    for module in modules:
-        if module not in ("dotseg.app.command_line", "dotseg.miniature.training"):
-            found |= {name: f"{module}.{name}" for name, thing in public(module).items() if callable(thing)}
-    return found
 
 
 def link_symbols(markdown, names):
@@ -93,6 +102,7 @@ def prose(source, path, names):
     if source.startswith("# "):
         source = re.sub(r"^((?:> ?.*\n?)+)", lambda m: "{.lead}\n" + re.sub("^> ?", "", m[1], flags=re.M).rstrip() + "\n", source, count=1, flags=re.M)
         source += f"\n\n{{.notebook}}\n[Open this notebook]({BLOB}/nbs/{path})"
+        source += f"\n\n```{{index}} {', '.join('! ' + words for words in INDEX[page])}\n```" if (page := path.removesuffix(".ipynb")) in INDEX else ""
     return source
 
 
@@ -104,8 +114,22 @@ def options(source):
 
 def wide(output):
     "Whether an output is a figure of more than 700 pixels, which a phone shows with a scroll bar."
-    png = output.get("data", {}).get("image/png")
-    return png is not None and int.from_bytes(b64decode(png)[16:20], "big") > 700  # where PNG says how wide it is
+    png, shown = output.get("data", {}).get("image/png"), output.get("metadata", {}).get("image/png", {})
+    return png is not None and shown.get("width", int.from_bytes(b64decode(png)[16:20], "big")) > 700  # where PNG says how wide it is
+
+
+def tables(outputs):
+    "The outputs of a cell with each Markdown table that it printed as a table, the text around it as text."
+    for output in outputs:
+        parts = re.split(r"((?:^\|.*\|[ \t]*\n)+)", output.text.rstrip("\n") + "\n", flags=re.M) if output.output_type == "stream" else []
+        if len(parts) < 3 or output.name != "stdout":
+            yield output
+            continue
+        for i, part in enumerate(parts):
+            if i % 2 and re.search(r"^\|[-:| ]+\|$", part, re.M):
+                yield nbformat.v4.new_output("display_data", {"text/markdown": part})
+            elif part.strip():
+                yield nbformat.v4.new_output("stream", name="stdout", text=part)
 
 
 def stage(path, names):
@@ -120,51 +144,79 @@ def stage(path, names):
             found, cell.source = options(cell.source)
             if found.keys() & {"hide", "default_exp"}:
                 continue
+            cell.outputs = list(tables(cell.outputs))
             alt = found.get("fig-alt", f"Figure in the section “{heading}”").strip('"')
             cell.metadata["mystnb"] = {"image": {"alt": alt} | ({"classes": "wide"} if any(map(wide, cell.outputs)) else {})}
+            summary = fold(path.removesuffix(".ipynb"), found, cell.source, cell.outputs, names, heading)
             if found.get("echo") == "false" or not cell.source:
                 cell.metadata["tags"] = ["remove-input"]
+            elif summary:
+                cell.metadata["mystnb"]["code_prompt_show"] = summary
+                cell.metadata["tags"] = ["hide-cell" if summary.startswith("Answer") else "hide-input"]
         cells.append(cell)
     nb.cells, nb.metadata = cells, {"kernelspec": {"name": "python3", "display_name": "Python 3"}, "language_info": {"name": "python"}}
     return nb
-
-
-def reference(module):
-    "The page of one module: what its notebook exports, each with its docstring."
-    lines = [f"# {module}", "", "{.lead}", importlib.import_module(module).__doc__.strip(), "", "{.notebook}"]
-    lines += [f"[Read the source]({BLOB}/{module.replace('.', '/')}.py)", "", "```{eval-rst}", f".. py:module:: {module}", ""]
-    for name, thing in public(module).items():
-        if isinstance(thing, type):
-            lines += [f".. autoclass:: {name}", "   :members:", ""]
-        elif callable(thing):
-            lines += [f".. autofunction:: {name}", ""]
-        else:
-            lines += [f".. autodata:: {name}", "   :no-value:" if len(repr(thing)) > 80 else "", ""]
-    return "\n".join([*lines, "```", ""])
 
 
 def toctree(caption, pages):
     return "\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```", ""])
 
 
-def course(pages):
+def grouped(pages):
+    "The pages of each group, in the order in which they are read."
+    groups = {group: sorted((page for page in pages if place(page)[0] == group), key=place) for group in GROUPS.values()}
+    return {group: members for group, members in groups.items() if members}
+
+
+def course(groups):
     "The table of contents, which ends the first page."
-    groups = {group: sorted((p for p in pages if place(p)[0] == group), key=place) for group in GROUPS.values()}
-    trees = [toctree(group, members) for group, members in groups.items() if members]
-    return "\n".join([*trees, toctree("Reference", ["reference/index", "symbols", "references", "changelog"])])
+    trees = [toctree(group, members) for group, members in groups.items()]
+    return "\n".join([*trees, toctree("Reference", ["reference/index", "gallery", "symbols", "references", "changelog"])])
+
+
+def title(nb):
+    "The title of a page, without its markup."
+    return re.search(r"^# (.*)$", "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown"), re.M)[1].replace("`", "")
+
+
+def lessons():
+    "Module -> the page of the notebook that exports it."
+    exports = {file: re.search(r"#\| default_exp ([\w.]+)", file.read_text()) for file in sorted(NOTEBOOKS.glob("*/*.ipynb"))}
+    return {f"dotseg.{found[1]}": file.relative_to(NOTEBOOKS).with_suffix("").as_posix() for file, found in exports.items() if found}
+
+
+def pictures(notebooks, names):
+    "Page -> (thumbnail's path, description, names of the library in its figures), and the thumbnails by path."
+    drawn, files = {}, {}
+    for page, nb in notebooks.items():
+        source = (NOTEBOOKS / f"{page}.ipynb").read_text()
+        known = [name for name in names if re.search(rf"(import [^\"]*|def |class )\b{name}\b", source)]  # and not a variable that is called the same
+        found = figures(nb.cells, known)
+        if found:
+            drawn[page] = f"gallery/{page.replace('/', '-')}.jpg", found[0][1], list(dict.fromkeys(name for _, _, used in found for name in used))
+            files[drawn[page][0]] = thumbnail(found[0][0])
+    return drawn, files
 
 
 def sources():
-    "The text of every source, by its path under docs/_build/src."
+    "The content of every source, by its path under docs/_build/src."
     names, files = linkable(MODULES), sorted(NOTEBOOKS.glob("*.ipynb")) + sorted(NOTEBOOKS.glob("[!._]*/[!._]*.ipynb"))
-    notebooks = {path: stage(path, names) for path in (file.relative_to(NOTEBOOKS).as_posix() for file in files)}
-    contents = course([path.removesuffix(".ipynb") for path in notebooks if path != "index.ipynb"])
-    notebooks["index.ipynb"].cells.append(nbformat.v4.new_markdown_cell(contents, id="toctree"))
+    notebooks = {file.relative_to(NOTEBOOKS).with_suffix("").as_posix(): stage(file.relative_to(NOTEBOOKS).as_posix(), names) for file in files}
+    titles, where = {page: title(nb) for page, nb in notebooks.items()}, lessons()
+    groups = grouped([page for page in notebooks if page != "index"])
+    notebooks["index"].cells.append(nbformat.v4.new_markdown_cell(course(groups), id="toctree"))
+    drawn, found = pictures(notebooks, names)
+    found |= {f"{page}.ipynb": nbformat.writes(nb) for page, nb in notebooks.items()}
     pages = {file.name: file.read_text() for file in DOCS.glob("*.md")} | {"changelog.md": (DOCS.parent / "CHANGELOG.md").read_text()}
-    found = {path: nbformat.writes(nb) for path, nb in notebooks.items()}
     found |= {path: link_symbols(text, names) for path, text in pages.items()}
-    found |= {f"reference/{module.removeprefix('dotseg.')}.md": reference(module) for module in MODULES}
-    return found | {"reference/index.md": REFERENCE + "\n".join(m.removeprefix("dotseg.") for m in MODULES) + "\n```\n"}
+    found["gallery.md"] = gallery(groups, drawn, titles, names)
+    shown = {name: [(page, titles[page]) for page in drawn if name in drawn[page][2]] for name in names}
+    for module in MODULES:
+        page = where[module]
+        text = reference(module, (page, titles[page]), drawn.get(page), shown)
+        found[f"reference/{module.removeprefix('dotseg.')}.md"] = text.replace("(SOURCE/", f"({BLOB}/")
+    found["reference/index.md"] = link_symbols(REFERENCE, names) + "\n".join("{0} <{0}>".format(module.removeprefix("dotseg.")) for module in MODULES) + "\n```\n"
+    return found
 
 
 def write(found):
@@ -172,8 +224,9 @@ def write(found):
     for path, text in found.items():
         target = SOURCE / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists() or target.read_text() != text:
-            target.write_text(text)
+        content = text.encode() if isinstance(text, str) else text
+        if not target.exists() or target.read_bytes() != content:
+            target.write_bytes(content)
     for old in [file for file in SOURCE.rglob("*.*") if file.relative_to(SOURCE).as_posix() not in found]:
         old.unlink()
 

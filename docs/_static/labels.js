@@ -1,9 +1,28 @@
-// The theme's arrow beside a section of the contents has no name: a screen reader would say "button" and no more.
 document.addEventListener("DOMContentLoaded", () => {
+  // The theme's arrow beside a section of the contents has no name: a screen reader would say "button" and no more.
   for (const arrow of document.querySelectorAll(".bd-sidebar-primary summary")) {
     arrow.setAttribute("aria-label", "Pages of " + arrow.closest("li").querySelector("a").textContent.trim());
   }
-  for (const box of document.querySelectorAll(".cell_output:has(> img.wide)")) {  // scrolls on a phone, so the keys must reach it
-    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  // What scrolls sideways says so, and the keys reach it.
+  for (const box of document.querySelectorAll(".cell_output:has(> img.wide), .pst-scrollable-table-container, .cell_output pre")) {
+    if (box.scrollWidth <= box.clientWidth + 1) continue;
+    box.tabIndex = 0;
+    if (box.tagName === "PRE" || box.previousElementSibling?.matches(".sideways")) continue;
+    const hint = document.createElement("p");
+    hint.className = "sideways";
+    hint.textContent = "Wider than the screen: swipe sideways \u2192";
+    box.before(hint);
   }
 });
+
+// The current page stands in view in the contents, wherever they were scrolled to before, on a phone when they open.
+const showCurrent = () => {
+  const link = [...document.querySelectorAll(".bd-links li.current > a")].pop(), box = link?.closest(".bd-sidebar-primary, dialog");
+  if (!box || !box.clientHeight) return;
+  const [seen, frame] = [link.getBoundingClientRect(), box.getBoundingClientRect()];
+  if (seen.top < frame.top + 40 || seen.bottom > Math.min(frame.bottom, innerHeight) - 40) {
+    box.scrollTop += seen.top - frame.top - Math.min(box.clientHeight, innerHeight) / 2;
+  }
+};
+addEventListener("load", showCurrent);
+addEventListener("click", event => event.target.closest(".primary-toggle") && setTimeout(showCurrent, 50));

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..method.background import NAME
 from ..method.errors import DotsegError
+from ..miniature.picturebook import CLASSES
 
 # %% ../../nbs/figures/01_palette.ipynb #848b3728
 # twenty of colorcet's glasbey_bw, chosen and ordered for every kind of colour vision (see the notebook)
@@ -23,11 +24,15 @@ FIRST = np.array([list(bytes.fromhex(colour)) for colour in """
 def class_colours(
     k: int | Sequence[str],  # number of classes, at least 1; or their names, of which a first one "background" is black
 ) -> np.ndarray:  # (k, 3) uint8, row c is the colour of class c; the first 20 are colour-blind safe, 256 differ
-    "One colour per class, always the same for the same index, a background not counted; after 256 classes the list starts again."
-    if isinstance(k, (list, tuple)):
-        if list(k[:1]) == [NAME]:
-            return np.concatenate([np.zeros((1, 3), np.uint8), class_colours(max(1, len(k) - 1))])[: len(k)]
-        k = len(k)
+    "One colour per class; after 256 classes the list starts again. A name of the picture book keeps its colour in every list, the others take the free ones in order."
+    if isinstance(k, (list, tuple)) and k:
+        names = [str(name).split("|")[0] for name in k]
+        own = {i: CLASSES.index(name) for i, name in enumerate(names) if name in CLASSES}
+        free = (place for place in range(256 + len(names)) if place not in own.values())
+        places = [0 if (i, name) == (0, NAME) else own[i] if i in own else next(free) for i, name in enumerate(names)]
+        colours = class_colours(max(places) + 1)[places]
+        colours[: names[0] == NAME] = 0
+        return colours
     if not isinstance(k, (int, np.integer)) or k < 1:
         raise DotsegError(f"k: expected a whole number of classes, at least 1, got {k!r}")
     if k <= len(FIRST):

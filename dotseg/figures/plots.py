@@ -15,7 +15,8 @@ from .palette import class_colours
 from ..method.errors import DotsegError
 
 # %% ../../nbs/figures/02_plots.ipynb #461bcec7
-PANEL = 1.5  # inches that one panel takes
+PANEL = 2.0  # inches that one panel takes at most
+ROW = 8.0  # inches of a row, what a page of text has
 
 # %% ../../nbs/figures/02_plots.ipynb #1e60a74f
 FONT = 8  # points
@@ -41,13 +42,13 @@ def _picture(image):  # PIL, (H, W, 3) or (3, H, W), bytes or [0, 1] -> (H, W, 3
     return (x * 255).round().astype(np.uint8)
 
 # %% ../../nbs/figures/02_plots.ipynb #2817549a
-def _panels(count, ncols, shape):  # a figure with `count` empty panels of about the given (height, width)
+def _panels(count, ncols, shape, beside=0.0, below=0.0):  # a figure with `count` empty panels of about the given (height, width), and inches of room
     import matplotlib.pyplot as plt
 
-    ncols = min(count, ncols or 6)
+    ncols = min(count, ncols or 4)
     nrows = -(-count // ncols)
-    tall = min(max(shape[0] / shape[1], 0.4), 2.5)
-    size = (PANEL * ncols, (PANEL * tall + 0.2) * nrows)
+    tall, panel = min(max(shape[0] / shape[1], 0.4), 2.5), min(PANEL, (ROW - beside) / ncols)
+    size = (panel * ncols + beside, (panel * tall + 0.2 + below) * nrows)
     fig, axes = plt.subplots(nrows, ncols, figsize=size, squeeze=False, layout="constrained")
     plt.close(fig)
     for ax in axes.flat:
@@ -62,15 +63,27 @@ def _cell(x):  # (h, w) -> the same with what is not finite masked; an image -> 
     return np.ma.masked_invalid(x) if x.ndim == 2 else _picture(x)
 
 
+def _bar(ax, drawn):  # the range of one map, as a bar below it
+    low, high = drawn.get_clim()
+    if low is None or not low < high:
+        return
+    bar = ax.figure.colorbar(drawn, cax=ax.inset_axes([0, -0.09, 1, 0.05]), orientation="horizontal", ticks=[low, high])
+    bar.ax.set_xticklabels([f"{low:.2g}", f"{high:.2g}"], fontsize=FONT - 1)
+    for text, side in zip(bar.ax.get_xticklabels(), ("left", "right")):
+        text.set_horizontalalignment(side)
+    bar.ax.tick_params(length=0, pad=1)
+    bar.outline.set_visible(False)
+
+
 def show_maps(
     maps,  # (k, h, w) or (h, w), or a list of maps (h, w) and images (H, W, 3); tensors or arrays of any kind
     titles=None,  # one text per map
     image=None,  # shown first, if given: PIL, (H, W, 3) or (3, H, W), bytes or [0, 1]
-    ncols: int | None = None,  # panels in a row, the image included; 6 by default
+    ncols: int | None = None,  # panels in a row, the image included; 4 by default
     cmap: str = "viridis",  # matplotlib's name of a colour map
-    shared: bool = False,  # one colour range for all maps, with a colour bar, instead of each map's own
+    shared: bool = False,  # one colour range for all maps, instead of each map's own
 ):  # -> matplotlib Figure
-    "A grid of heat maps; what is not finite is grey."
+    "A grid of heat maps with their colour bars; what is not finite is grey."
     import matplotlib
 
     cells = [_cell(m) for m in ([maps] if getattr(maps, "ndim", 0) == 2 else maps)]
@@ -81,11 +94,13 @@ def show_maps(
         cells, titles = [_picture(image), *cells], ["", *titles]
     numbers = np.ma.concatenate([[0.0][:0], *(c.ravel() for c in cells if c.ndim == 2)])
     norm = matplotlib.colors.Normalize(numbers.min(), numbers.max()) if shared and numbers.count() else None
-    fig, axes = _panels(len(cells), ncols, cells[0].shape)
+    fig, axes = _panels(len(cells), ncols, cells[0].shape, below=0.0 if norm else 0.25)
     heat = matplotlib.colormaps[cmap].with_extremes(bad="0.8")
     for ax, cell, title in zip(axes, cells, titles):
-        ax.imshow(cell, cmap=heat, norm=norm if cell.ndim == 2 else None, interpolation="nearest")
+        drawn = ax.imshow(cell, cmap=heat, norm=norm if cell.ndim == 2 else None, interpolation="nearest")
         ax.set_title(str(title), fontsize=FONT)
+        if cell.ndim == 2 and not norm and cell.count():
+            _bar(ax, drawn)
     if norm:
         fig.colorbar(matplotlib.cm.ScalarMappable(norm, heat), ax=axes[: len(cells)], shrink=0.8).ax.tick_params(labelsize=FONT)
     return fig
@@ -123,7 +138,7 @@ def show_labels(
     classes,  # the k class names
     colours=None,  # (k, 3) uint8; `class_colours(classes)` by default
     alpha: float = 0.7,  # weight of the class colours
-    ncols: int | None = None,  # panels in a row, the image included; 6 by default
+    ncols: int | None = None,  # panels in a row, the image included; 4 by default
 ):  # -> matplotlib Figure
     "The image, its label maps laid over it, and a legend of the classes that occur."
     from matplotlib.patches import Patch
@@ -132,8 +147,7 @@ def show_labels(
     colours = class_colours(classes) if colours is None else _array(colours)
     maps = labels if isinstance(labels, dict) else {"": labels}
     panels = [_picture(image), *(overlay(image, m, k, alpha, colours) for m in maps.values())]
-    fig, axes = _panels(len(panels), ncols, panels[0].shape)
-    fig.set_figwidth(fig.get_figwidth() + PANEL)  # room for the legend
+    fig, axes = _panels(len(panels), ncols, panels[0].shape, beside=1.3)  # room for the legend
     for ax, panel, title in zip(axes, panels, ["", *maps]):
         ax.imshow(panel, interpolation="nearest")
         ax.set_title(title, fontsize=FONT)

@@ -49,11 +49,11 @@ def _fill(page, **values):  # "$name" in the page -> value; $key is a name made 
 # %% ../../nbs/figures/03_viewers.ipynb #3adc9b94
 SCRUB = """<figure data-dotseg="$key" style="$card;max-width:${width}px">
 <img src="$last" alt="$alt" style="display:block;width:100%;height:auto;background:#fff">
-<label hidden>$label <input type="range" min="0" max="$end" value="$end" style="display:block;width:100%;margin:8px 0;accent-color:#0072b2"></label>
+<label hidden>$label <input type="range" min="0" max="$end" value="0" style="display:block;width:100%;margin:8px 0;accent-color:#0072b2"></label>
 <output aria-live="off">$title</output>
 <script>for (const root of document.querySelectorAll('[data-dotseg="$key"]')) {
   const frames = $frames, titles = $titles, [image, label, input, output] = ["img", "label", "input", "output"].map(name => root.querySelector(name));
-  label.hidden = false;
+  label.style.display = "block";
   input.oninput = () => {
     image.src = frames[input.value];
     output.textContent = titles[input.value];
@@ -81,7 +81,7 @@ def scrub(
     frames,  # matplotlib figures, or images: PIL, (H, W, 3) or (3, H, W); all of one size
     titles,  # one text per frame, shown below it
     label: str,  # what the slider changes
-):  # -> an object that a notebook shows as a picture with a slider, starting at the last frame
+):  # -> an object that a notebook shows as a picture with a slider, starting at the first frame; without JavaScript the last is shown
     "One picture of several, chosen with a slider."
     import html
     import json

@@ -1,0 +1,23 @@
+# %% WITHOUT_ATTENTION
+from dotseg.evaluation.methods import WITHOUT_ATTENTION, WITH_ATTENTION
+
+CONTROLS = {name: WITHOUT_ATTENTION[name][1] for name in ("f / max f", "f / max f, no NMS")} | {"kernel vote": WITH_ATTENTION["kernel vote"]}
+
+
+# %% WITH_ATTENTION
+from dotseg.evaluation.methods import WITHOUT_ATTENTION, WITH_ATTENTION
+
+CONTROLS = {name: WITHOUT_ATTENTION[name][1] for name in ("f / max f", "f / max f, no NMS")} | {"kernel vote": WITH_ATTENTION["kernel vote"]}
+
+
+# %% BASELINE
+from dotseg.evaluation.methods import BASELINE
+
+print(BASELINE)
+
+
+# %% oracle_attention
+import torch
+from dotseg.evaluation.methods import oracle_attention
+
+by_hand = oracle_attention(torch.tensor([[0, 1, 1, 1]]), (1, 2))

@@ -1,0 +1,71 @@
+# %% MEASURES_TRIED
+from dotseg.evaluation.tuning import MEASURES_TRIED
+
+print(MEASURES_TRIED)
+
+
+# %% SCALES
+from dotseg.evaluation.tuning import SCALES
+
+print(SCALES)
+
+
+# %% THRESHOLDS
+from dotseg.evaluation.tuning import THRESHOLDS
+
+print(THRESHOLDS)
+
+
+# %% EPS
+from dotseg.evaluation.tuning import EPS
+
+print(EPS)
+
+
+# %% TAUS
+from dotseg.evaluation.tuning import TAUS
+
+print(TAUS)
+
+
+# %% OWNERSHIPS
+from dotseg.evaluation.tuning import OWNERSHIPS
+
+print(OWNERSHIPS)
+
+
+# %% CONFIDENCES
+from dotseg.evaluation.tuning import CONFIDENCES
+
+print(CONFIDENCES)
+
+
+# %% SIDE
+from dotseg.evaluation.tuning import SIDE
+
+print(SIDE)
+
+
+# %% FEW
+from dotseg.evaluation.tuning import FEW
+
+print(FEW)
+
+
+# %% variations
+from dotseg.evaluation.tuning import variations
+from dotseg.method.refine import DiscrepancyConfig
+
+tried = list(variations(DiscrepancyConfig("path"), 100.0))
+
+
+# %% tune
+from dotseg.evaluation.datasets import load_dataset
+from dotseg.evaluation.tuning import tune
+from dotseg.segmentation.segmenter import Segmenter
+from fastcore.test import expect_fail
+
+spoilt = Segmenter.from_preset("picturebook", mode="velocity", scale=60.0, confidence_threshold=0.95)
+few = load_dataset("picturebook")[20:22]
+with expect_fail(ValueError, contains="images: got 1, expected at least two"):
+    tune(spoilt, few[:1])

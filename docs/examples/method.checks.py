@@ -1,0 +1,37 @@
+# %% check_shapes
+import torch
+from dotseg.method.checks import check_shapes
+
+check_shapes(image=(torch.zeros(2, 3, 32, 48), "... 3 H W"))
+
+
+# %% as_float
+import math
+import torch
+from dotseg.method.checks import as_float
+from torch.testing import assert_close
+
+assert_close(as_float(torch.tensor([0.5, -math.inf]), "logits"), torch.tensor([0.5, -math.inf]))
+
+
+# %% check_number
+from dotseg.method.checks import check_number
+
+check_number("tau", 0.3, low=0)
+
+
+# %% to_grid
+import torch
+from dotseg.method.checks import to_grid
+
+tokens = torch.arange(6)
+grid = to_grid(tokens, (2, 3))
+
+
+# %% to_tokens
+import torch
+from dotseg.method.checks import to_grid, to_tokens
+from torch.testing import assert_close
+
+maps = torch.rand(2, 5, 6, generator=torch.Generator().manual_seed(0))  # two images, five classes, six patches
+assert_close(to_tokens(to_grid(maps, (2, 3))), maps)

@@ -1,0 +1,7 @@
+# %% contrast_vote
+import torch
+from dotseg.method.contrast_vote import contrast_vote
+
+logits = torch.tensor([[1.0, 1.0, 0.0, 0.0], [1.5, 1.5, 2.0, 2.0]], dtype=torch.float64)[:, None]
+attention = torch.block_diag(torch.ones(2, 2), torch.ones(2, 2)).double() / 2
+maps = contrast_vote(logits, attention, links=0.5)

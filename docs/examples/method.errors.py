@@ -1,0 +1,6 @@
+# %% DotsegError
+from dotseg.method.errors import DotsegError
+from fastcore.test import expect_fail
+
+with expect_fail(ValueError, contains="eps: got -1"):
+    raise DotsegError("eps: got -1, expected a number > 0")

@@ -1,0 +1,100 @@
+# %% INTERPOLATION
+from dotseg.models.clip import INTERPOLATION
+
+print(INTERPOLATION)
+
+
+# %% LAST_ATTENTION
+from dotseg.models.clip import LAST_ATTENTION
+
+print(LAST_ATTENTION)
+
+
+# %% VisionTower
+from dotseg.miniature.embedded import MiniatureTokenizer, build_clip, read_weights
+from dotseg.models.clip import VisionTower
+
+model, tokenize = read_weights(build_clip(), "clip"), MiniatureTokenizer()
+tower = VisionTower(model)
+
+
+# %% self_attention
+import torch
+import torch.nn.functional as F
+from dotseg.miniature.embedded import MiniatureTokenizer, build_clip, read_weights
+from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
+from dotseg.models.clip import VisionTower, last_block, self_attention
+from torch.testing import assert_close
+
+def to_tensor(scene):  # uint8 (H, W, 3) -> (1, 3, H, W) in [0, 1]
+    return torch.tensor(scene.image).permute(2, 0, 1)[None].float() / 255
+def patch_labels(labels, size=16):  # (H, W) -> (size, size), the commonest label in each patch
+    shares = F.one_hot(torch.tensor(labels).long(), len(CLASSES)).permute(2, 0, 1).float()
+    return F.adaptive_avg_pool2d(shares, size).argmax(0)
+scene = draw_scene(LESSON_SEED)
+image, truth = to_tensor(scene), patch_labels(scene.labels)
+model, tokenize = read_weights(build_clip(), "clip"), MiniatureTokenizer()
+tower = VisionTower(model)
+inputs, grid = tower(image, 128)
+with torch.no_grad():
+    output = tower.blocks[-1](inputs[-1])  # the block that the tower does not run
+for block, x, want in zip(tower.blocks, inputs, [*inputs[1:], output]):
+    got = last_block(block, x, self_attention(block, x, "qk"))
+    assert_close(got, want, atol=1e-5, rtol=1e-5)
+    print(f"largest difference: patches {(got - want)[:, 1:].abs().max():.0e}, class token {(got - want)[:, 0].abs().max():.0e}")
+
+
+# %% last_block
+import torch
+import torch.nn.functional as F
+from dotseg.miniature.embedded import MiniatureTokenizer, build_clip, read_weights
+from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
+from dotseg.models.clip import VisionTower, last_block, self_attention
+from torch.testing import assert_close
+
+def to_tensor(scene):  # uint8 (H, W, 3) -> (1, 3, H, W) in [0, 1]
+    return torch.tensor(scene.image).permute(2, 0, 1)[None].float() / 255
+def patch_labels(labels, size=16):  # (H, W) -> (size, size), the commonest label in each patch
+    shares = F.one_hot(torch.tensor(labels).long(), len(CLASSES)).permute(2, 0, 1).float()
+    return F.adaptive_avg_pool2d(shares, size).argmax(0)
+scene = draw_scene(LESSON_SEED)
+image, truth = to_tensor(scene), patch_labels(scene.labels)
+model, tokenize = read_weights(build_clip(), "clip"), MiniatureTokenizer()
+tower = VisionTower(model)
+inputs, grid = tower(image, 128)
+with torch.no_grad():
+    output = tower.blocks[-1](inputs[-1])  # the block that the tower does not run
+for block, x, want in zip(tower.blocks, inputs, [*inputs[1:], output]):
+    got = last_block(block, x, self_attention(block, x, "qk"))
+    assert_close(got, want, atol=1e-5, rtol=1e-5)
+    print(f"largest difference: patches {(got - want)[:, 1:].abs().max():.0e}, class token {(got - want)[:, 0].abs().max():.0e}")
+
+
+# %% ClipLogits
+from dotseg.miniature.embedded import MiniatureTokenizer, build_clip, read_weights
+from dotseg.models.clip import ClipLogits
+
+model, tokenize = read_weights(build_clip(), "clip"), MiniatureTokenizer()
+source = ClipLogits(model, tokenize, "origin")
+
+
+# %% ClipAttention
+from dotseg.miniature.embedded import load_miniature
+from dotseg.models.clip import ClipAttention
+
+clip_logits, unet_attention = load_miniature()
+clip_attention, scores = ClipAttention(clip_logits.model), {}
+
+
+# %% share_tower
+from dotseg.miniature.embedded import MiniatureTokenizer, build_clip, read_weights
+from dotseg.models.clip import ClipAttention, ClipLogits, share_tower
+from dotseg.models.prompts import PromptEncoder
+
+model, tokenize = read_weights(build_clip(), "clip"), MiniatureTokenizer()
+encode = PromptEncoder(model, tokenize)
+def make(kind="kk_mean", residual=True, image_size=None, model=model):
+    source = ClipLogits(model, tokenize, kind, residual, image_size)
+    source.prompts = encode
+    return source
+assert not share_tower(make(), ClipAttention(model, "kk", image_size=64))

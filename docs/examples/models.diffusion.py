@@ -1,0 +1,66 @@
+# %% SD2_UNET
+from dotseg.models.diffusion import SD2_UNET
+
+SD1_UNET = SD2_UNET | dict(cross_attention_dim=768, attention_head_dim=8, use_linear_projection=False)
+
+
+# %% SD2_VAE
+from dotseg.models.diffusion import SD2_VAE
+
+SMALL_VAE = SD2_VAE | dict(block_out_channels=(4, 4, 8, 8), layers_per_block=1, norm_num_groups=2)
+
+
+# %% SD2
+from dotseg.models.diffusion import SD2
+
+print(SD2)
+
+
+# %% TAESD
+from dotseg.models.diffusion import TAESD
+
+print(TAESD)
+
+
+# %% find_blocks
+from diffusers import UNet2DModel
+from dotseg.models.diffusion import find_blocks
+from fastcore.test import test_eq
+
+bare = UNet2DModel(block_out_channels=(8,), down_block_types=("DownBlock2D",), up_block_types=("UpBlock2D",), norm_num_groups=4, add_attention=False)
+test_eq(find_blocks(bare), {})
+
+
+# %% recording
+import torch
+import torch.nn.functional as F
+from dotseg.miniature.embedded import load_miniature
+from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
+from dotseg.models.diffusion import find_blocks, recording
+
+def to_tensor(scene):  # uint8 (H, W, 3) -> (1, 3, H, W) in [0, 1]
+    return torch.tensor(scene.image).permute(2, 0, 1)[None].float() / 255
+def patch_labels(labels, size=16):  # (H, W) -> (size, size), the commonest label in each patch
+    shares = F.one_hot(torch.tensor(labels).long(), len(CLASSES)).permute(2, 0, 1).float()
+    return F.adaptive_avg_pool2d(shares, size).argmax(0)
+scene = draw_scene(LESSON_SEED)
+image, truth = to_tensor(scene), patch_labels(scene.labels)
+stock_unet, stock_vae, prompt = (getattr(load_miniature()[1], part) for part in ("unet", "vae", "prompt"))
+blocks = find_blocks(stock_unet)
+def latent_of(images):  # without noise, as above
+    return stock_vae.encode(images * 2 - 1).latent_dist.mean * stock_vae.config.scaling_factor
+def pass_through(z):
+    with torch.no_grad():
+        return stock_unet(z, 0, encoder_hidden_states=prompt.expand(len(z), -1, -1)).sample
+latent = latent_of(image)
+with recording(blocks["up0"][1], blocks["up0"][1][-1]):
+    pass_through(latent)
+
+
+# %% DiffusionAttention
+from dotseg.miniature.embedded import load_miniature
+from dotseg.models.diffusion import DiffusionAttention
+from dotseg.models.sources import AttentionSource
+
+stock_unet, stock_vae, prompt = (getattr(load_miniature()[1], part) for part in ("unet", "vae", "prompt"))
+source: AttentionSource = DiffusionAttention(stock_unet, stock_vae, prompt, image_size=128)

@@ -1,0 +1,96 @@
+# %% EVERYDAY
+from dotseg.segmentation.presets import EVERYDAY
+
+print(EVERYDAY)
+
+
+# %% CLIP_B
+from dotseg.segmentation.presets import CLIP_B
+
+print(CLIP_B)
+
+
+# %% CLIP_L
+from dotseg.segmentation.presets import CLIP_L
+
+print(CLIP_L)
+
+
+# %% DIFFUSION
+from dotseg.segmentation.presets import DIFFUSION
+
+print(DIFFUSION)
+
+
+# %% DINO
+from dotseg.segmentation.presets import DINO
+
+print(DINO)
+
+
+# %% DINOV3
+from dotseg.segmentation.presets import DINOV3
+
+print(DINOV3)
+
+
+# %% SIGLIP
+from dotseg.segmentation.presets import SIGLIP
+
+print(SIGLIP)
+
+
+# %% EMBEDDED
+from dotseg.segmentation.presets import EMBEDDED
+
+print(EMBEDDED)
+
+
+# %% PRESETS
+from dotseg.segmentation.presets import PRESETS
+
+embedded = PRESETS["picturebook"]
+
+
+# %% choose_device
+import torch
+from dotseg.segmentation.presets import choose_device
+from fastcore.test import test_eq
+
+test_eq(choose_device("cpu"), ("cpu", torch.float32))
+
+
+# %% write_settings
+import tempfile
+from dotseg.segmentation.presets import PRESETS, read_settings, write_settings
+from fastcore.test import expect_fail, test_eq
+from pathlib import Path
+
+embedded = PRESETS["picturebook"]
+with tempfile.TemporaryDirectory() as folder:
+    file = Path(folder) / "mine.json"
+    write_settings(file, "picturebook", embedded.settings("path", True, scale=20.0), {"miou": 0.7})
+    test_eq(read_settings(file), ("picturebook", embedded.settings("path", True, scale=20.0)))
+    file.write_text("[1]")
+    with expect_fail(ValueError, contains="expected a preset, one of clip-b16"):
+        read_settings(file)
+    with expect_fail(ValueError, contains="No such file or directory; expected a file that dotseg tune wrote"):
+        read_settings(Path(folder) / "none.json")
+
+
+# %% read_settings
+import tempfile
+from dotseg.segmentation.presets import PRESETS, read_settings, write_settings
+from fastcore.test import expect_fail, test_eq
+from pathlib import Path
+
+embedded = PRESETS["picturebook"]
+with tempfile.TemporaryDirectory() as folder:
+    file = Path(folder) / "mine.json"
+    write_settings(file, "picturebook", embedded.settings("path", True, scale=20.0), {"miou": 0.7})
+    test_eq(read_settings(file), ("picturebook", embedded.settings("path", True, scale=20.0)))
+    file.write_text("[1]")
+    with expect_fail(ValueError, contains="expected a preset, one of clip-b16"):
+        read_settings(file)
+    with expect_fail(ValueError, contains="No such file or directory; expected a file that dotseg tune wrote"):
+        read_settings(Path(folder) / "none.json")
