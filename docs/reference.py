@@ -33,10 +33,10 @@ def linkable(modules):
 
 
 def read_examples(module):
-    "The examples of a module by the name that they show: `# %% name`, then code."
+    "The examples of a module by the name that they show: `# %% name, another`, then code."
     file = EXAMPLES / f"{module.removeprefix('dotseg.')}.py"
-    parts = re.split(r"^# %% (\w+)\n", file.read_text(), flags=re.M)[1:] if file.exists() else []
-    return {name: code.strip() for name, code in zip(parts[::2], parts[1::2])}
+    parts = re.split(r"^# %% ([\w, ]+)\n", file.read_text(), flags=re.M)[1:] if file.exists() else []
+    return {name: code.strip() for names, code in zip(parts[::2], parts[1::2]) for name in names.split(", ")}
 
 
 def entry(name, thing):

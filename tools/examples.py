@@ -185,10 +185,13 @@ def main():
         else:
             print(f"{module}.{name}: no example was found; write one into {EXAMPLES / module.removeprefix('dotseg.')}.py")
     for module, examples in have.items():
-        ordered = [name for name in public(module) if name in examples]
-        text = "\n\n\n".join(f"# %% {name}\n{examples[name].strip()}" for name in ordered)
-        if text:
+        shown = {}  # code -> the names that it shows
+        for name in public(module):
+            if name in examples:
+                shown.setdefault(examples[name].strip(), []).append(name)
+        if shown:
             EXAMPLES.mkdir(exist_ok=True)
+            text = "\n\n\n".join(f"# %% {', '.join(names)}\n{code}" for code, names in shown.items())
             (EXAMPLES / f"{module.removeprefix('dotseg.')}.py").write_text(text + "\n")
 
 

@@ -16,6 +16,17 @@ from dotseg.app.inspection import GRID
 print(GRID)
 
 
+# %% class_rows
+import torch
+
+from dotseg.app.inspection import class_rows
+
+logits = torch.tensor([[[0.3, 0.1]], [[0.1, 0.2]]])  # two classes on a grid of 1 x 2
+support = torch.tensor([[[0.3, -torch.inf]], [[-torch.inf, 0.2]]])
+for row in class_rows(logits, ["sky", "grass"], 0, {"sky": 0.5, "grass": 0.5}, {}, support):
+    print(row)
+
+
 # %% inspection_page
 from dotseg.app.inspection import inspection_page
 from dotseg.miniature.picturebook import LESSON_SEED, draw_scene

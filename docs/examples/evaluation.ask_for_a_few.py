@@ -1,3 +1,12 @@
+# %% Question
+from dotseg.evaluation.ask_for_a_few import Question, ask
+from dotseg.segmentation.segmenter import Segmenter
+
+question = ask(Segmenter.from_preset("picturebook", device="cpu"), 1_000_000)
+assert isinstance(question, Question)
+print(question.asked, question.truth.unique())
+
+
 # %% choose_names
 from dotseg.evaluation.ask_for_a_few import choose_names
 
@@ -63,6 +72,16 @@ answers = {
     "nothing": lambda q: torch.zeros_like(q.truth),
     "the truth": lambda q: sum(((q.truth == CLASSES.index(name) + 1) * (i + 1) for i, name in enumerate(q.asked)), torch.zeros_like(q.truth))}
 counts = measure_answers(questions, answers)
+
+
+# %% false_pixels
+import torch
+
+from dotseg.evaluation.ask_for_a_few import false_pixels
+
+counts = torch.zeros(2, 19, 19, dtype=torch.int64)  # two pages that show no name asked for
+counts[0, 0, 0], counts[1, 0, 0], counts[1, 0, 3] = 100, 90, 10
+print(false_pixels(counts))  # one pixel in twenty is called something
 
 
 # %% summarise_answers

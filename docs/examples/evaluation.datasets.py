@@ -26,6 +26,33 @@ from dotseg.evaluation.datasets import DATASETS
 print(DATASETS["voc21"].prompts[:4])
 
 
+# %% DatasetError
+from dotseg.evaluation.datasets import DatasetError, load_dataset
+
+try:
+    load_dataset("voc21", "nowhere")
+except DatasetError as error:
+    print(error)
+
+
+# %% DatasetSpec, find_spec
+from dotseg.evaluation.datasets import DatasetSpec, find_spec
+
+spec = find_spec("COCO-Stuff")
+assert isinstance(spec, DatasetSpec)
+print(spec.about, len(spec.classes))
+
+
+# %% read_mask
+import numpy as np
+from PIL import Image
+
+from dotseg.evaluation.datasets import read_mask
+
+Image.fromarray(np.array([[0, 1], [2, 255]], dtype=np.uint8)).save("mask.png")
+print(read_mask("mask.png"))
+
+
 # %% to_labels
 import matplotlib.pyplot as plt
 import numpy as np
@@ -53,7 +80,53 @@ pages = load_dataset("picturebook")[:8]
 gone = Example("gone", Path("gone.png"), Path("gone.mask.png"), pages.spec)
 
 
+# %% Dataset
+from dotseg.evaluation.datasets import Dataset, load_dataset
+
+pages = load_dataset("picturebook")
+assert isinstance(pages, Dataset)
+print(len(pages), pages[0].name, pages[0].labels().shape, len(pages[:5]))
+
+
+# %% find_files
+from pathlib import Path
+
+from dotseg.evaluation.datasets import find_files
+
+Path("images/val").mkdir(parents=True)
+Path("images/val/a.jpg").touch()
+print(find_files(".", "images/{}"))
+
+
+# %% survey, find_dataset
+from pathlib import Path
+
+from dotseg.evaluation.datasets import find_dataset, find_spec, survey
+
+spec = find_spec("voc21")
+root = find_dataset(spec, Path("."))  # None: not here
+print(root, survey(spec, root or Path(".")))
+
+
 # %% load_dataset
 from dotseg.evaluation.datasets import load_dataset
 
 book = load_dataset("picturebook")
+
+
+# %% load_folder
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dotseg.evaluation.datasets import load_folder
+from dotseg.miniature.picturebook import CLASSES, draw_scene
+
+for name in ("images", "masks"):
+    Path(name).mkdir()
+scene = draw_scene(0)
+Image.fromarray(scene.image).save("images/0.png")
+Image.fromarray(scene.labels.astype(np.uint8)).save("masks/0.png")
+data = load_folder("images", "masks", CLASSES)
+print(data[0].name, np.unique(data[0].labels()))

@@ -1,3 +1,14 @@
+# %% Stage, format_stages
+from torch import nn, zeros
+
+from dotseg.evaluation.profile import Stage, format_stages, measure
+
+layer = nn.Linear(8, 4)
+stage = measure("a layer", lambda: layer(zeros(2, 8)))
+assert isinstance(stage, Stage)
+print(format_stages([stage]))
+
+
 # %% measure
 import torch
 from dotseg.evaluation.profile import measure

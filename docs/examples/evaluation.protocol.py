@@ -29,6 +29,17 @@ from dotseg.evaluation.protocol import merge_windows
 merge_windows(torch.tensor([[[[1.0], [2.0]]], [[[4.0], [8.0]]]]), [(0, 0), (1, 0)], (2, 1), (3, 1)).flatten()
 
 
+# %% ProtocolLogits
+import torch
+
+from dotseg.evaluation.protocol import Protocol, ProtocolLogits
+from dotseg.miniature.embedded import load_miniature
+
+logits, attention = load_miniature()
+windows = ProtocolLogits(logits, Protocol(crop=96, stride=32))
+print(windows(torch.rand(1, 3, 128, 128), ["sky", "grass"]).shape)
+
+
 # %% for_dataset
 from dotseg.evaluation.datasets import DATASETS
 from dotseg.evaluation.protocol import for_dataset

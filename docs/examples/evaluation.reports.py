@@ -1,3 +1,12 @@
+# %% class_report
+import torch
+
+from dotseg.evaluation.reports import class_report
+
+report = class_report(torch.tensor([[5, 1], [2, 4]]), ["sky", "grass"])
+print(report["summary"])
+
+
 # %% report_text
 import tempfile
 import torch
@@ -22,6 +31,15 @@ place = tempfile.TemporaryDirectory()
 folder = Path(place.name, "run")
 result = evaluate(segmenter, pages, folder, save_masks=True)
 print(report_text(result.report))
+
+
+# %% report_csv
+import torch
+
+from dotseg.evaluation.reports import class_report, report_csv
+
+report = class_report(torch.tensor([[5, 1], [2, 4]]), ["sky", "grass"])
+print(report_csv(report))
 
 
 # %% plot_classes

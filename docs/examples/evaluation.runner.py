@@ -39,6 +39,31 @@ with tempfile.TemporaryDirectory() as folder:
     complaint = begin_run(Path(folder), {"dataset": "voc21", "config": {"mode": "velocity", "tau": 0.3}})
 
 
+# %% processes, gather, sum_counts
+import torch
+
+from dotseg.evaluation.runner import gather, processes, sum_counts
+
+with processes() as (rank, ranks):  # one process, unless torchrun has started several
+    print(rank, ranks, gather("mine"), sum_counts(torch.tensor([1, 2]), "cpu"))
+
+
+# %% local_device
+from dotseg.evaluation.runner import local_device
+
+print(local_device("cpu"))
+
+
+# %% Evaluation
+from dotseg.evaluation.datasets import load_dataset
+from dotseg.evaluation.runner import Evaluation, evaluate
+from dotseg.segmentation.segmenter import Segmenter
+
+found = evaluate(Segmenter.from_preset("picturebook", device="cpu"), load_dataset("picturebook")[:2], "run")
+assert isinstance(found, Evaluation)
+print(found.images, found.matrix.shape)
+
+
 # %% evaluate
 import tempfile
 from dataclasses import replace

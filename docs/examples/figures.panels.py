@@ -31,6 +31,14 @@ from fastcore.test import test_eq
 test_eq(small(np.zeros((1025, 10, 3))).shape, (342, 4, 3))
 
 
+# %% tile
+import numpy as np
+
+from dotseg.figures.panels import tile
+
+print(tile(np.zeros((4, 4, 3), dtype=np.uint8), "night", "a black square")[:60])
+
+
 # %% heat
 import torch
 from dotseg.figures.panels import heat

@@ -14,6 +14,12 @@ from torch.testing import assert_close
 assert_close(as_float(torch.tensor([0.5, -math.inf]), "logits"), torch.tensor([0.5, -math.inf]))
 
 
+# %% is_number
+from dotseg.method.checks import is_number
+
+print(is_number(0.5, 0, 1), is_number(0, 0, 1, above=True), is_number("0.5"))
+
+
 # %% check_number
 from dotseg.method.checks import check_number
 

@@ -1,3 +1,13 @@
+# %% neighbour_kernel
+import torch
+
+from dotseg.method.contrast_vote import neighbour_kernel
+
+attention = torch.eye(6) + 0.1
+kernel = neighbour_kernel(attention, (2, 3), links=1 / 6, reach=0.3, eps=0.2)
+print(kernel.shape, kernel.sum(-1))
+
+
 # %% contrast_vote
 import torch
 from dotseg.method.contrast_vote import contrast_vote

@@ -10,6 +10,16 @@ for mode in MEASURES:  # written down and read again
     test_eq(DiscrepancyConfig.from_description(json.loads(json.dumps(choices.describe()))), choices)
 
 
+# %% Measure, find_measure
+import torch
+
+from dotseg.method.measures import Measure, find_measure
+
+path = find_measure("path")  # with the settings of the paper
+assert isinstance(path, Measure)
+print(path, path(torch.tensor([[1.0, 0.0, 0.0]]), torch.full((3, 3), 1 / 3)))
+
+
 # %% OptimalPath
 from dotseg.method.measures import MaximumVelocity, OptimalPath
 
@@ -49,6 +59,14 @@ from dotseg.method.refine import DiscrepancyConfig
 by_hand = DiscrepancyConfig(mode=KernelVote(eps=0.5), scale=10.0)
 
 
+# %% Fused
+import torch
+
+from dotseg.method.measures import Fused
+
+print(Fused()(torch.tensor([[0.9, 0.1, 0.0], [0.0, 0.1, 0.9]]), torch.full((3, 3), 1 / 3)))
+
+
 # %% ContrastVote
 import torch
 from dotseg.method.measures import ContrastVote
@@ -62,3 +80,11 @@ image = torch.tensor(scene.image).permute(2, 0, 1) / 255
 logits = logit_source(image[None], CLASSES)[0]
 attention = attention_source(image[None], tuple(logits.shape[-2:]))[0]
 by_hand = refine(logits, attention, image, DiscrepancyConfig(ContrastVote(), confidence_threshold=0.5, scale=15.0))  # the settings of the preset
+
+
+# %% RawLogits
+import torch
+
+from dotseg.method.measures import RawLogits
+
+print(RawLogits()(torch.tensor([[[0.3, 0.1]], [[0.2, 0.4]]])))

@@ -1,3 +1,12 @@
+# %% fit_factors
+import torch
+
+from dotseg.method.proportional_fitting import fit_factors
+
+attention = torch.tensor([[0.6, 0.4], [0.1, 0.9]])
+print(fit_factors(attention, n_iters=15))
+
+
 # %% doubly_stochastic
 import torch
 from dotseg.method.proportional_fitting import doubly_stochastic

@@ -10,6 +10,17 @@ from dotseg.method.sinkhorn import WIDEN
 print(WIDEN)
 
 
+# %% SinkhornResult
+import torch
+
+from dotseg.method.sinkhorn import SinkhornResult, sinkhorn
+
+third = torch.full((3,), 1 / 3)
+found = sinkhorn(1 - torch.eye(3), torch.tensor([[0.8, 0.1, 0.1]]), third, eps=0.5, n_iters=100)
+assert isinstance(found, SinkhornResult)
+print(found.plan())
+
+
 # %% sinkhorn
 import torch
 from dotseg.method.sinkhorn import sinkhorn

@@ -42,6 +42,13 @@ for name, build in (("CLIP", build_clip), ("autoencoder", build_vae), ("UNet", b
     print(f"{name:12s}{sum(p.numel() for p in build().parameters()) / 1e6:5.2f} million parameters")
 
 
+# %% text_tokens
+from dotseg.miniature.embedded import MiniatureTokenizer, load_miniature, text_tokens
+
+logits, attention = load_miniature()
+print(text_tokens(logits.model, MiniatureTokenizer()(["a page with a kite"])).shape)
+
+
 # %% read_weights
 from dotseg.miniature.embedded import MiniatureTokenizer, build_clip, read_weights
 

@@ -29,6 +29,14 @@ from dotseg.miniature.picturebook import LESSON_SEED, draw_scene
 page = draw_scene(LESSON_SEED)
 
 
+# %% Scene
+from dotseg.miniature.picturebook import Scene, draw_scene
+
+scene = draw_scene(1500072)
+assert isinstance(scene, Scene)
+print(scene.image.shape, scene.labels.shape, scene.caption)
+
+
 # %% draw_scene
 from dotseg.miniature.picturebook import LESSON_SEED, draw_scene
 

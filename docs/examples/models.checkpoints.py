@@ -13,6 +13,17 @@ from dotseg.models.checkpoints import Checkpoint
 example = Checkpoint("Example Net", ("nobody/example-net", "mirror/example-net"), ("config.json", "unet/*.safetensors"), "DOTSEG_EXAMPLE", 1.7)
 
 
+# %% Found
+from pathlib import Path
+
+from dotseg.models.checkpoints import Checkpoint, Found, find_checkpoint
+
+Path("model.safetensors").touch()
+found = find_checkpoint(Checkpoint("Example Net", ("example/net",), ("*.safetensors",), "EXAMPLE_NET", 0.1), "model.safetensors")
+assert isinstance(found, Found)
+print(found.path, found.name)
+
+
 # %% find_checkpoint
 import tempfile
 from dotseg.models.checkpoints import Checkpoint, find_checkpoint
@@ -24,6 +35,26 @@ work = tempfile.TemporaryDirectory()
 folder = Path(work.name) / "my-net"
 folder.mkdir()
 test_eq(find_checkpoint(example, folder).path, folder)
+
+
+# %% checkpoint_errors
+from dotseg.models.checkpoints import CheckpointError, checkpoint_errors
+
+try:
+    with checkpoint_errors("Example Net", "model.safetensors"):
+        raise KeyError("weight")  # whatever a library raises
+except CheckpointError as error:
+    print(error)
+
+
+# %% check_complete
+from dotseg.models.checkpoints import CheckpointError, check_complete
+
+report = {"missing_keys": ["head.weight"], "unexpected_keys": [], "mismatched_keys": [], "error_msgs": []}
+try:
+    check_complete("Example Net", "folder", report)
+except CheckpointError as error:
+    print(error)
 
 
 # %% read_tensors

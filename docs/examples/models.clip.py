@@ -18,6 +18,18 @@ model, tokenize = read_weights(build_clip(), "clip"), MiniatureTokenizer()
 tower = VisionTower(model)
 
 
+# %% project_qkv
+import torch
+
+from dotseg.miniature.embedded import build_clip
+from dotseg.models.clip import project_qkv
+
+block = build_clip().visual.transformer.resblocks[0]
+x = torch.rand(1, 5, block.attn.embed_dim)  # a class token and four patches
+queries, keys, values = project_qkv(block, x)
+print(keys.shape)
+
+
 # %% self_attention
 import torch
 import torch.nn.functional as F
@@ -42,6 +54,31 @@ for block, x, want in zip(tower.blocks, inputs, [*inputs[1:], output]):
     got = last_block(block, x, self_attention(block, x, "qk"))
     assert_close(got, want, atol=1e-5, rtol=1e-5)
     print(f"largest difference: patches {(got - want)[:, 1:].abs().max():.0e}, class token {(got - want)[:, 0].abs().max():.0e}")
+
+
+# %% mean_attention
+import torch
+
+from dotseg.miniature.embedded import build_clip
+from dotseg.models.clip import mean_attention
+
+block = build_clip().visual.transformer.resblocks[0]
+x = torch.rand(1, 5, block.attn.embed_dim)  # a class token and four patches
+print(mean_attention([block, block], [x, x], "kk").shape)
+
+
+# %% without_class_token
+import torch
+
+from dotseg.models.clip import without_class_token
+
+print(without_class_token(torch.full((1, 1, 3, 3), 1 / 3)))
+
+
+# %% near_patches
+from dotseg.models.clip import near_patches
+
+print(near_patches((2, 2), spread=1.0))
 
 
 # %% last_block
@@ -98,3 +135,14 @@ def make(kind="kk_mean", residual=True, image_size=None, model=model):
     source.prompts = encode
     return source
 assert not share_tower(make(), ClipAttention(model, "kk", image_size=64))
+
+
+# %% encode_once
+import torch
+
+from dotseg.miniature.embedded import load_miniature
+from dotseg.models.clip import ClipAttention, encode_once
+
+logits, _ = load_miniature()
+found, attention = encode_once(logits, ClipAttention(logits.model, "kk", logits.image_size), torch.rand(1, 3, 128, 128), ["sky", "kite"])
+print(found.shape, attention.shape)

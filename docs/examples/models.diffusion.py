@@ -31,6 +31,21 @@ bare = UNet2DModel(block_out_channels=(8,), down_block_types=("DownBlock2D",), u
 test_eq(find_blocks(bare), {})
 
 
+# %% RecordingProcessor
+import torch
+
+from dotseg.miniature.embedded import build_unet
+from dotseg.models.diffusion import RecordingProcessor, find_blocks
+
+unet = build_unet()
+layers = find_blocks(unet)["up0"][1]
+recorder = RecordingProcessor(layers)
+for layer in layers:
+    layer.set_processor(recorder)
+unet(torch.rand(1, 8, 32, 32), 0, torch.zeros(1, 32, 96))
+print(recorder.total.shape)
+
+
 # %% recording
 import torch
 import torch.nn.functional as F
@@ -64,3 +79,13 @@ from dotseg.models.sources import AttentionSource
 
 stock_unet, stock_vae, prompt = (getattr(load_miniature()[1], part) for part in ("unet", "vae", "prompt"))
 source: AttentionSource = DiffusionAttention(stock_unet, stock_vae, prompt, image_size=128)
+
+
+# %% load_diffusion
+from dotseg.models.checkpoints import CheckpointError
+from dotseg.models.diffusion import load_diffusion
+
+try:
+    load_diffusion("stable-diffusion-2")  # the folder of a model as diffusers lays it out
+except CheckpointError as error:
+    print(error)

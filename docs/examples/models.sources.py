@@ -42,3 +42,22 @@ from dotseg.models.sources import resize_images
 
 image = torch.tensor(draw_scene(LESSON_SEED).image).permute(2, 0, 1)[None].float() / 255
 assert resize_images(image, 128, 8) is image  # nothing to do
+
+
+# %% StopForward
+import torch
+
+from dotseg.models.sources import StopForward
+
+layer = torch.nn.Linear(2, 2)
+
+
+def stop(*args):
+    raise StopForward
+
+
+layer.register_forward_hook(stop)
+try:
+    torch.nn.Sequential(layer, torch.nn.ReLU())(torch.rand(1, 2))
+except StopForward:
+    print("the rest of the model did not run")

@@ -38,6 +38,27 @@ k[:, :, 0] = 10  # the class token alone answers
 test_eq(head_mean(q, k, 5).max().item(), 0)
 
 
+# %% hear_attention
+import torch
+from transformers import Dinov2Config, Dinov2Model
+
+from dotseg.models.vit import head_mean, hear_attention
+
+model = Dinov2Model(Dinov2Config(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, patch_size=14, image_size=56)).eval()  # random weights
+with torch.no_grad(), hear_attention([1], lambda layer, q, k, bias, scale: print(layer, head_mean(q, k, 1, bias, scale).shape)):
+    model(torch.rand(1, 3, 56, 56))
+
+
+# %% image_tower, global_layers
+import torch
+from transformers import Dinov2Config, Dinov2Model
+
+from dotseg.models.vit import global_layers, image_tower
+
+model = Dinov2Model(Dinov2Config(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, patch_size=14, image_size=56)).eval()  # random weights
+print(global_layers(image_tower(model)))
+
+
 # %% VitAttention
 from dotseg.models.vit import VitAttention
 from fastcore.test import expect_fail
@@ -45,3 +66,40 @@ from torch import nn
 
 with expect_fail(ValueError, contains="model: got Linear, expected a plain vision transformer of transformers"):
     VitAttention(nn.Linear(2, 2))
+
+
+# %% folder_colours
+from pathlib import Path
+
+import torch
+from transformers import Dinov2Config, Dinov2Model
+
+from dotseg.models.vit import folder_colours
+
+model = Dinov2Model(Dinov2Config(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, patch_size=14, image_size=56)).eval()  # random weights
+model.save_pretrained("vit")
+print(folder_colours(Path("vit"), "dinov2"))
+
+
+# %% read_config, read_model
+import torch
+from transformers import Dinov2Config, Dinov2Model
+
+from dotseg.models.vit import read_config, read_model
+
+model = Dinov2Model(Dinov2Config(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, patch_size=14, image_size=56)).eval()  # random weights
+model.save_pretrained("vit")
+folder, config, kind = read_config("ViT", "vit")
+print(kind, type(read_model("ViT", folder, config)).__name__)
+
+
+# %% load_vit
+import torch
+from transformers import Dinov2Config, Dinov2Model
+
+from dotseg.models.vit import load_vit
+
+model = Dinov2Model(Dinov2Config(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, patch_size=14, image_size=56)).eval()  # random weights
+model.save_pretrained("vit")
+attention = load_vit("vit")
+print(attention(torch.rand(1, 3, 56, 56), (4, 4)).shape)

@@ -10,12 +10,31 @@ from dotseg.segmentation.formats import COCO_FILE
 print(COCO_FILE)
 
 
+# %% is_background
+from dotseg.segmentation.formats import is_background
+
+print(is_background(0, "background"), is_background(0, "sky"))
+
+
 # %% label_confidence
 import torch
 from dotseg.segmentation.formats import label_confidence
 
 two = torch.tensor([[[0.0, 3.0]], [[0.0, 1.0]]]).log().nan_to_num(neginf=0.0)
 print(label_confidence(two, torch.tensor([[0, 0]]), 1.0), label_confidence(two, torch.tensor([[1, 1]]), 1.0))
+
+
+# %% Found
+
+from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
+from dotseg.segmentation.formats import Found, class_masks
+from dotseg.segmentation.segmenter import Segmenter
+
+segmenter = Segmenter.from_preset("picturebook", device="cpu")
+scene = draw_scene(LESSON_SEED)
+found = segmenter(scene.image, CLASSES)
+anything: Found = found  # a Segmentation has all that is written
+print([label for label, mask in class_masks(anything)])
 
 
 # %% check_formats
@@ -31,3 +50,108 @@ for call, message in (
 ):
     with expect_fail(ValueError, contains=message):
         call()
+
+
+# %% place
+from dotseg.segmentation.formats import place
+
+print(place("masks", "trip/boat", "palette"), place("masks", "trip/boat", "coco"))
+
+
+# %% class_masks
+from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
+from dotseg.segmentation.formats import class_masks
+from dotseg.segmentation.segmenter import Segmenter
+
+segmenter = Segmenter.from_preset("picturebook", device="cpu")
+scene = draw_scene(LESSON_SEED)
+found = segmenter(scene.image, CLASSES)
+for label, mask in class_masks(found):
+    print(CLASSES[label], mask.sum())
+
+
+# %% to_coco
+from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
+from dotseg.segmentation.formats import to_coco
+from dotseg.segmentation.segmenter import Segmenter
+
+segmenter = Segmenter.from_preset("picturebook", device="cpu")
+scene = draw_scene(LESSON_SEED)
+found = segmenter(scene.image, CLASSES)
+print(to_coco(found, "page")["categories"][:2])
+
+
+# %% join_coco
+import json
+from pathlib import Path
+
+from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
+from dotseg.segmentation.formats import join_coco, to_coco
+from dotseg.segmentation.segmenter import Segmenter
+
+segmenter = Segmenter.from_preset("picturebook", device="cpu")
+scene = draw_scene(LESSON_SEED)
+found = segmenter(scene.image, CLASSES)
+Path("page.json").write_text(json.dumps(to_coco(found, "page")))
+print(join_coco([Path("page.json")], Path("all.json")))
+
+
+# %% polygons
+import numpy as np
+
+from dotseg.segmentation.formats import polygons
+
+mask = np.zeros((8, 8), dtype=bool)
+mask[2:6, 3:7] = True
+print(polygons(mask))
+
+
+# %% to_labelme
+from pathlib import Path
+
+from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
+from dotseg.segmentation.formats import to_labelme
+from dotseg.segmentation.segmenter import Segmenter
+
+segmenter = Segmenter.from_preset("picturebook", device="cpu")
+scene = draw_scene(LESSON_SEED)
+found = segmenter(scene.image, CLASSES)
+print(to_labelme(found, Path("page.json"))["shapes"][0]["label"])
+
+
+# %% file_of_class
+from dotseg.segmentation.formats import file_of_class
+
+print(file_of_class(3, "traffic light"))
+
+
+# %% write
+from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
+from dotseg.segmentation.formats import write
+from dotseg.segmentation.segmenter import Segmenter
+
+segmenter = Segmenter.from_preset("picturebook", device="cpu")
+scene = draw_scene(LESSON_SEED)
+found = segmenter(scene.image, CLASSES)
+print(write(found, "palette", "masks", "page"))
+
+
+# %% write_classes
+from pathlib import Path
+
+from dotseg.segmentation.formats import write_classes
+
+Path("masks").mkdir()
+write_classes(["sky", "grass"], "masks")
+print(Path("masks/classes.txt").read_text())
+
+
+# %% count_bytes
+from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
+from dotseg.segmentation.formats import count_bytes, write
+from dotseg.segmentation.segmenter import Segmenter
+
+segmenter = Segmenter.from_preset("picturebook", device="cpu")
+scene = draw_scene(LESSON_SEED)
+found = segmenter(scene.image, CLASSES)
+print(count_bytes(write(found, "palette", "masks", "page")))

@@ -55,6 +55,64 @@ with expect_fail(DotsegError, contains="stars need no_such_library, which is not
     needed("no_such_library", "sky", "stars")
 
 
+# %% open_picture
+from PIL import Image
+
+from dotseg.segmentation.images import open_picture
+
+Image.new("RGB", (6, 4), "red").save("red.png")
+print(open_picture("red.png").size)
+
+
+# %% read_picture
+from PIL import Image
+
+from dotseg.segmentation.images import read_picture
+
+Image.new("RGB", (6, 4), "red").save("red.png")
+print(read_picture("red.png").shape)
+
+
+# %% Frame, read_frames
+from PIL import Image
+
+from dotseg.segmentation.images import Frame, read_frames
+
+first, second = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
+first.save("two.gif", save_all=True, append_images=[second])
+frames = list(read_frames("two.gif"))
+assert isinstance(frames[0], Frame)
+print([frame.__fspath__() for frame in frames])
+
+
+# %% count_pages
+from PIL import Image
+
+from dotseg.segmentation.images import count_pages
+
+first, second = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
+first.save("two.gif", save_all=True, append_images=[second])
+print(count_pages("two.gif"))
+
+
+# %% load_image
+import numpy as np
+from PIL import Image
+
+from dotseg.segmentation.images import load_image
+
+Image.new("RGB", (6, 4), "red").save("red.png")
+print((load_image("red.png") == load_image(np.full((4, 6, 3), (255, 0, 0), dtype=np.uint8))).all())
+
+
+# %% atomic_write
+from pathlib import Path
+
+from dotseg.segmentation.images import atomic_write
+
+atomic_write(Path("note.txt"), lambda file: file.write(b"whole or not at all"))
+
+
 # %% label_picture
 import io
 import torch

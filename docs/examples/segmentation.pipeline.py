@@ -17,12 +17,32 @@ for size, k in (((480, 640), 21), ((3000, 4000), 21), ((3000, 4000), 171), ((30,
     print(f"{size[1]} x {size[0]} pixels, {k} classes: segmented at {' x '.join(map(str, working_size(size, k)[::-1]))}")
 
 
+# %% shrink
+import numpy as np
+
+from dotseg.segmentation.pipeline import shrink
+
+print(shrink(np.zeros((3000, 4000, 3), dtype=np.uint8), k=21).shape)
+
+
 # %% enlarge
 import torch
 from dotseg.segmentation.pipeline import enlarge
 from fastcore.test import test_eq
 
 test_eq(enlarge(torch.tensor([[0, 1], [2, 3]]), (3, 4)).tolist(), [[0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]])
+
+
+# %% Encoded
+from dotseg.miniature.embedded import load_miniature
+from dotseg.miniature.picturebook import draw_scene
+from dotseg.segmentation.pipeline import Encoded, encode
+
+logit_source, attention_source = load_miniature()
+picture = draw_scene(4).image
+(found,) = encode([picture], ["sky", "kite"], logit_source, attention_source)
+assert isinstance(found, Encoded)
+print(found.logits.shape, found.attention.shape)
 
 
 # %% to_images
@@ -35,6 +55,18 @@ logit_source, attention_source = load_miniature()
 pages = [draw_scene(LESSON_SEED + i).image for i in range(3)]
 synonyms = encode(pages[:1], ["tree|flower", "sky"], logit_source, None)[0]
 assert_close(synonyms.logits, logit_source(to_images(pages[:1]), ["tree|flower", "sky"])[0])
+
+
+# %% encode_logits, encode_attention
+from dotseg.miniature.embedded import load_miniature
+from dotseg.miniature.picturebook import draw_scene
+from dotseg.segmentation.pipeline import encode_attention, encode_logits, to_images
+
+logit_source, attention_source = load_miniature()
+picture = draw_scene(4).image
+images = to_images([picture])
+logits = encode_logits(images, ["sky", "kite"], logit_source)
+print(logits.shape, encode_attention(images, logits, attention_source).shape)
 
 
 # %% encode

@@ -52,6 +52,14 @@ from dotseg.segmentation.presets import PRESETS
 embedded = PRESETS["picturebook"]
 
 
+# %% Part, Preset
+from dotseg.segmentation.presets import PRESETS, Part, Preset
+
+preset = PRESETS["picturebook"]
+assert isinstance(preset, Preset) and all(isinstance(part, Part) for part in preset.parts.values())
+print(preset.about, list(preset.parts))
+
+
 # %% choose_device
 import torch
 from dotseg.segmentation.presets import choose_device
