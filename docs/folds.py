@@ -8,7 +8,7 @@ import re
 
 CHECKS = re.compile(r"(assert|test|expect)_\w+$")  # functions that end a cell of checks
 RICH = {"image/png", "image/svg+xml", "text/html", "text/latex", "text/markdown"}
-USED = ("index", "howto", "tutorials")  # notebooks of which nothing is folded unless a cell says so
+USED = ("index", "course", "howto", "tutorials")  # notebooks of which nothing is folded unless a cell says so
 
 
 def parsed(source):

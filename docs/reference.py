@@ -55,13 +55,13 @@ def example(code, lesson, pictures):
     return [".. container:: example", "", indent("; ".join(links) + ".", "   "), "", indent("\n".join(block), "   "), ""]
 
 
-def reference(module, lesson, thumbnail, pictures):
-    "The page of one module. `lesson` is (path, title), `pictures` gives the pages whose figures use a name."
+def reference(module, notebook, lesson, thumbnail, pictures):
+    "The page of one module. `notebook` and `lesson` are (path, title), `pictures` gives the pages whose figures use a name."
     folder, examples = importlib.import_module(module), read_examples(module)
     lines = [f"# {module}", "", "{.lead}", folder.__doc__.strip(), "", "{.notebook}"]
-    lines += [f"[Read the source](SOURCE/{module.replace('.', '/')}.py), or the lesson that it is written in: [{lesson[1]}](../{lesson[0]}.ipynb)", ""]
-    lines += [f"{{.thumbnail}}\n[![{thumbnail[1]}](../{thumbnail[0]})](../{lesson[0]}.ipynb)", ""] if thumbnail else []
+    lines += [f"[Read the source](SOURCE/{module.replace('.', '/')}.py), or the notebook that it is written in: [{notebook[1]}](../{notebook[0]}.ipynb)", ""]
+    lines += [f"{{.thumbnail}}\n[![{thumbnail[1]}](../{thumbnail[0]})](../{notebook[0]}.ipynb)", ""] if thumbnail else []
     lines += ["```{eval-rst}", f".. py:module:: {module}", ""]
     for name, thing in public(module).items():
-        lines += [*entry(name, thing), *example(examples.get(name), lesson, [page for page in pictures.get(name, []) if page != lesson][:3])]
+        lines += [*entry(name, thing), *example(examples.get(name), lesson, [page for page in pictures.get(name, []) if page not in (lesson, notebook)][:3])]
     return "\n".join([*lines, "```", ""])

@@ -27,7 +27,8 @@ BLOB = f"{SETTINGS['git_url']}/blob/{SETTINGS['branch']}"
 
 # The course: the title of each folder of notebooks, in the order in which they are read.
 GROUPS = {
-    "method": "The method",
+    "course": "The course",
+    "method": "The method in the library",
     "models": "Models",
     "miniature": "Embedded models",
     "figures": "Figures",
@@ -41,15 +42,18 @@ FIRST = ["tutorials/hypothesis", "tutorials/ablations", "tutorials/methods"]  # 
 
 INDEX = {  # what readers ask for, where the page's title or its functions do not say so; the search gives these pages first
     "index": ["install", "quick start", "getting started", "pip"],
-    "method/00_idea": ["idea", "how it works", "logits optimisation", "overview"],
-    "method/01_sinkhorn": ["sinkhorn", "optimal transport", "entropic transport", "eps"],
-    "method/02_proportional_fitting": ["proportional fitting", "doubly stochastic", "markov chain"],
-    "method/03_logits": ["logits", "nms", "non-maximum suppression", "early rejection", "confidence"],
-    "method/04_attention": ["attention", "self-attention", "heads", "query and key"],
-    "method/05_optimal_path": ["optimal path", "potential", "transport plan"],
-    "method/06_maximum_velocity": ["maximum velocity", "velocity", "tau"],
-    "method/07_upsampling": ["upsampling", "jbu", "bilateral", "joint bilateral"],
-    "method/10_refine": ["refine", "algorithm 1"],
+    "course/00_idea": ["idea", "how it works", "logits optimisation", "overview", "discrepancy"],
+    "course/01_sinkhorn": ["sinkhorn", "optimal transport", "entropic transport", "eps", "transport plan"],
+    "course/02_logits": ["logits", "nms", "non-maximum suppression", "early rejection", "confidence"],
+    "course/03_attention": ["attention", "self-attention", "heads", "query and key"],
+    "course/04_optimal_path": ["optimal path"],
+    "course/05_maximum_velocity": ["maximum velocity", "velocity", "tau", "markov chain"],
+    "course/06_upsampling": ["upsampling", "jbu", "bilateral", "joint bilateral"],
+    "course/07_gpu": ["gpu", "triton", "kernel"],
+    "course/08_the_whole": ["algorithm 1"],
+    "method/02_proportional_fitting": ["proportional fitting", "doubly stochastic"],
+    "method/05_optimal_path": ["potential", "gauge"],
+    "method/10_refine": ["refine"],
     "method/12_background": ["background", "unknown class"],
     "models/04_clip": ["clip", "k-k mean"],
     "models/05_diffusion": ["diffusion", "stable diffusion", "unet"],
@@ -66,11 +70,17 @@ INDEX = {  # what readers ask for, where the page's title or its functions do no
     "tutorials/speed": ["speed", "fast"],
     "tutorials/complexity": ["cost", "memory", "flops"],
     "howto/folder": ["folder", "segment a folder", "folder of images", "batch"],
-    "howto/many_gpus": ["gpu", "gpus", "many gpus", "cluster", "torchrun"],
+    "howto/many_gpus": ["gpus", "many gpus", "cluster", "torchrun"],
     "howto/own_clip": ["own clip", "my own clip", "fine-tuned clip"],
     "howto/own_logits": ["own logits", "my own logits"],
     "howto/reproduce": ["reproduce", "reproduce the table"],
 }
+
+
+LESSONS = {  # notebook of the library -> the lesson that teaches it
+    "method/01_sinkhorn": "course/01_sinkhorn", "method/02_proportional_fitting": "course/05_maximum_velocity", "method/03_logits": "course/02_logits",
+    "method/04_attention": "course/03_attention", "method/05_optimal_path": "course/04_optimal_path", "method/06_maximum_velocity": "course/05_maximum_velocity",
+    "method/07_upsampling": "course/06_upsampling", "method/08_upsampling_triton": "course/07_gpu", "method/10_refine": "course/08_the_whole", "models/05_diffusion": "course/03_attention"}
 
 
 def place(page):
@@ -213,7 +223,8 @@ def sources():
     shown = {name: [(page, titles[page]) for page in drawn if name in drawn[page][2]] for name in names}
     for module in MODULES:
         page = where[module]
-        text = reference(module, (page, titles[page]), drawn.get(page), shown)
+        lesson = LESSONS.get(page, page)
+        text = reference(module, (page, titles[page]), (lesson, titles[lesson]), drawn.get(page), shown)
         found[f"reference/{module.removeprefix('dotseg.')}.md"] = text.replace("(SOURCE/", f"({BLOB}/")
     found["reference/index.md"] = link_symbols(REFERENCE, names) + "\n".join("{0} <{0}>".format(module.removeprefix("dotseg.")) for module in MODULES) + "\n```\n"
     return found
