@@ -3,16 +3,19 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const arrow of document.querySelectorAll(".bd-sidebar-primary summary")) {
     arrow.setAttribute("aria-label", "Pages of " + arrow.closest("li").querySelector("a").textContent.trim());
   }
-  // What scrolls sideways says so, and the keys reach it.
-  for (const box of document.querySelectorAll(".cell_output:has(> img.wide), .pst-scrollable-table-container, .cell_output pre")) {
-    if (box.scrollWidth <= box.clientWidth + 1) continue;
-    box.tabIndex = 0;
-    if (box.tagName === "PRE" || box.previousElementSibling?.matches(".sideways")) continue;
-    const hint = document.createElement("p");
-    hint.className = "sideways";
-    hint.textContent = "Wider than the screen: swipe sideways \u2192";
-    box.before(hint);
-  }
+  // What is wider than its box says so, and the keys reach it.
+  const watch = new ResizeObserver(entries => entries.forEach(({target: box}) => {
+    const wide = box.clientWidth > 0 && box.scrollWidth > box.clientWidth + 1;
+    wide ? box.tabIndex = 0 : box.removeAttribute("tabindex");
+    if (box.hint) box.hint.hidden = !wide;
+    else if (wide && box.tagName !== "PRE") {
+      box.hint = document.createElement("p");
+      box.hint.className = "sideways";
+      box.hint.textContent = "Wider than the screen: swipe sideways \u2192";
+      box.before(box.hint);
+    }
+  }));
+  document.querySelectorAll(".cell_output:has(> img.wide), .pst-scrollable-table-container, .indextable, .cell_output pre").forEach(box => watch.observe(box));
 });
 
 // The current page stands in view in the contents, wherever they were scrolled to before, on a phone when they open.
