@@ -189,7 +189,8 @@ def pictures(notebooks, names):
         known = [name for name in names if re.search(rf"(import [^\"]*|def |class )\b{name}\b", source)]  # and not a variable that is called the same
         found = figures(nb.cells, known)
         if found:
-            drawn[page] = f"gallery/{page.replace('/', '-')}.jpg", found[0][1], list(dict.fromkeys(name for _, _, used in found for name in used))
+            about = title(nb) if found[0][1].startswith("Figure in the section") else found[0][1]
+            drawn[page] = f"gallery/{page.replace('/', '-')}.jpg", about, list(dict.fromkeys(name for _, _, used in found for name in used))
             files[drawn[page][0]] = thumbnail(found[0][0])
     return drawn, files
 

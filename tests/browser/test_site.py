@@ -147,7 +147,7 @@ def test_search_gives_the_page_first_with_an_excerpt_of_it(page, site, query, wa
     first = page.locator("#search-results li").first
     first.locator("p.context").wait_for(timeout=10_000)
     assert first.locator("a").first.get_attribute("href").partition(".html")[0] == wanted
-    text = " ".join(re.sub(r"<[^>]*>", "", (SITE / f"{wanted}.html").read_text()).split())
+    text = " ".join(re.sub(r"<[^>]*>|\\[()\[\]]", "", (SITE / f"{wanted}.html").read_text()).split())
     excerpt = first.locator("p.context").text_content().strip("\u2026 ")
     assert "Light Dark" not in excerpt and len(excerpt) > 20
     parts = [part for part in re.split(r"[^\w\s,.;:]+", excerpt) if len(part) > 15]  # pieces without markup or entities
