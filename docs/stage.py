@@ -14,6 +14,7 @@ import nbformat
 from folds import fold
 from gallery import figures, gallery, thumbnail
 from reference import MODULES, REFERENCE, linkable, reference
+from words import INDEX
 
 DOCS = Path(__file__).parent
 NOTEBOOKS = DOCS.parent / "nbs"
@@ -36,39 +37,6 @@ GROUPS = {
     "howto": "How-to",
 }
 FIRST = ["tutorials/hypothesis", "tutorials/ablations", "tutorials/methods"]  # before the others of their group
-
-INDEX = {  # what readers ask for, where the page's title or its functions do not say so; the search gives these pages first
-    "index": ["install", "quick start", "getting started", "pip"],
-    "method/00_idea": ["idea", "how it works", "logits optimisation", "overview"],
-    "method/01_sinkhorn": ["sinkhorn", "optimal transport", "entropic transport", "eps"],
-    "method/02_proportional_fitting": ["proportional fitting", "doubly stochastic", "markov chain"],
-    "method/03_logits": ["logits", "nms", "non-maximum suppression", "early rejection", "confidence"],
-    "method/04_attention": ["attention", "self-attention", "heads", "query and key"],
-    "method/05_optimal_path": ["optimal path", "potential", "transport plan"],
-    "method/06_maximum_velocity": ["maximum velocity", "velocity", "tau"],
-    "method/07_upsampling": ["upsampling", "jbu", "bilateral", "joint bilateral"],
-    "method/10_refine": ["refine", "algorithm 1"],
-    "method/12_background": ["background", "unknown class"],
-    "models/04_clip": ["clip", "k-k mean"],
-    "models/05_diffusion": ["diffusion", "stable diffusion", "unet"],
-    "models/06_vit": ["dino", "dinov2", "vision transformer"],
-    "models/02_checkpoints": ["checkpoint", "weights", "download"],
-    "segmentation/02_presets": ["preset", "settings"],
-    "segmentation/05_formats": ["coco json", "label studio", "export masks", "formats"],
-    "evaluation/01_metrics": ["miou", "metrics", "iou"],
-    "evaluation/03_datasets": ["data set", "dataset", "datasets", "voc", "ade20k", "cityscapes"],
-    "evaluation/06_runner": ["evaluate", "evaluation", "benchmark"],
-    "evaluation/10_tuning": ["tuning", "tune"],
-    "app/02_command_line": ["command line", "cli", "terminal"],
-    "app/05_explorer": ["explorer", "widget"],
-    "tutorials/speed": ["speed", "fast"],
-    "tutorials/complexity": ["cost", "memory", "flops"],
-    "howto/folder": ["folder", "segment a folder", "folder of images", "batch"],
-    "howto/many_gpus": ["gpu", "gpus", "many gpus", "cluster", "torchrun"],
-    "howto/own_clip": ["own clip", "my own clip", "fine-tuned clip"],
-    "howto/own_logits": ["own logits", "my own logits"],
-    "howto/reproduce": ["reproduce", "reproduce the table"],
-}
 
 
 def place(page):
