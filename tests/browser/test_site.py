@@ -41,6 +41,10 @@ LAYOUT = """async () => {
         const hint = e.previousElementSibling;
         if (over(e) && !desk && !(hint?.matches('.sideways') && hint.getClientRects().length && e.tabIndex === 0)) note('no hint', e);
     }
+    for (const e of document.querySelectorAll('main .cell_output > img')) {
+        const stretched = e.clientWidth * e.naturalHeight / (e.clientHeight * e.naturalWidth);
+        if (e.complete && e.clientWidth && Math.abs(stretched - 1) > 0.03) found.push(['stretched figures', e.alt.slice(0, 60)]);
+    }
     const link = [...document.querySelectorAll('.bd-links li.current > a')].pop(), seen = link?.getBoundingClientRect();
     if (desk && seen && !(seen.height > 0 && seen.top >= 0 && seen.bottom <= innerHeight)) note('current page out of view', link);
     for (const e of document.querySelectorAll('figure[data-dotseg] input[type=range]')) if (e.value !== e.min) note('slider not at its start', e.parentNode);
@@ -54,7 +58,7 @@ AXE = """contrast => {
         .filter(v => ['serious', 'critical'].includes(v.impact)).map(v => v.id + ' ' + v.nodes[0].target + ' (' + v.nodes.length + ')'));
 }"""
 FAULTS = ["console", "outside", "maths", "axe", "width", "undescribed figures", "cut code", "raw tables", "no hint", "current page out of view",
-          "slider not at its start"]
+          "slider not at its start", "stretched figures"]
 
 
 def look(page, name, address, found):
