@@ -47,9 +47,9 @@ notebooks: .venv/dev  ## run every notebook and store its outputs
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
 	touch $@
 
-docs: .venv/docs  ## the site, docs/_build/html, from the notebooks as they are stored
+docs: .venv/docs  ## the site, docs/_build/html, from the notebooks as they are stored (-a: the search index forgets entries of pages that it does not write)
 	$(BIN)/python docs/stage.py
-	$(BIN)/sphinx-build -q -W --keep-going -d docs/_build/doctrees -c docs docs/_build/src docs/_build/html
+	$(BIN)/sphinx-build -q -a -W --keep-going -d docs/_build/doctrees -c docs docs/_build/src docs/_build/html
 
 CHROMIUM ?= /usr/bin/chromium
 browser: .venv/dev docs  ## the site as Chromium shows it: links, maths, search, phone width, accessibility

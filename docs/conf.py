@@ -43,7 +43,7 @@ html_css_files = ["custom.css", "live/live.css"]
 html_js_files = ["labels.js", "search.js", ("live/live.js", {"defer": "defer"})]
 html_search_scorer = str(HERE / "scorer.js")
 html_favicon = "_static/favicon.svg"
-html_copy_source = html_show_sourcelink = False
+html_copy_source = html_show_sourcelink = html_scaled_image_link = False
 html_context = {"default_mode": "auto"}
 html_theme_options = {
     "repository_url": SETTINGS["git_url"],

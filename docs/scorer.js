@@ -2,7 +2,7 @@
 var Scorer = {
   score: result => {
     const [docname, title, anchor, descr, score, filename, kind] = result;
-    const list = /^(reference\/|changelog|references|symbols|gallery)/.test(docname);
+    const list = /^(reference\/|changelog|references|symbols|gallery|tutorials\/paper)/.test(docname);
     if (kind === "index" && !list) result[2] = "";  // the page itself, so that it is not listed twice
     return (list ? 0.4 * score : score + 10) + (kind === "index" && !list ? 100 : 0);
   },

@@ -15,6 +15,7 @@ import nbformat
 from folds import fold
 from gallery import figures, gallery, thumbnail
 from reference import MODULES, REFERENCE, linkable, reference
+from words import INDEX
 
 DOCS = Path(__file__).parent
 NOTEBOOKS = DOCS.parent / "nbs"
@@ -39,43 +40,6 @@ GROUPS = {
     "howto": "How-to",
 }
 FIRST = ["tutorials/hypothesis", "tutorials/ablations", "tutorials/methods"]  # before the others of their group
-
-INDEX = {  # what readers ask for, where the page's title or its functions do not say so; the search gives these pages first
-    "index": ["install", "quick start", "getting started", "pip"],
-    "course/00_idea": ["idea", "how it works", "logits optimisation", "overview", "discrepancy"],
-    "course/01_sinkhorn": ["sinkhorn", "optimal transport", "entropic transport", "eps", "transport plan"],
-    "course/02_logits": ["logits", "nms", "non-maximum suppression", "early rejection", "confidence"],
-    "course/03_attention": ["attention", "self-attention", "heads", "query and key"],
-    "course/04_optimal_path": ["optimal path"],
-    "course/05_maximum_velocity": ["maximum velocity", "velocity", "tau", "markov chain"],
-    "course/06_upsampling": ["upsampling", "jbu", "bilateral", "joint bilateral"],
-    "course/07_gpu": ["gpu", "triton", "kernel"],
-    "course/08_the_whole": ["algorithm 1"],
-    "method/02_proportional_fitting": ["proportional fitting", "doubly stochastic"],
-    "method/05_optimal_path": ["potential", "gauge"],
-    "method/10_refine": ["refine"],
-    "method/12_background": ["background", "unknown class"],
-    "models/04_clip": ["clip", "k-k mean"],
-    "models/05_diffusion": ["diffusion", "stable diffusion", "unet"],
-    "models/06_vit": ["dino", "dinov2", "vision transformer"],
-    "models/02_checkpoints": ["checkpoint", "weights", "download"],
-    "segmentation/02_presets": ["preset", "settings"],
-    "segmentation/05_formats": ["coco json", "label studio", "export masks", "formats"],
-    "evaluation/01_metrics": ["miou", "metrics", "iou"],
-    "evaluation/03_datasets": ["data set", "dataset", "datasets", "voc", "ade20k", "cityscapes"],
-    "evaluation/06_runner": ["evaluate", "evaluation", "benchmark"],
-    "evaluation/10_tuning": ["tuning", "tune"],
-    "app/02_command_line": ["command line", "cli", "terminal"],
-    "app/05_explorer": ["explorer", "widget"],
-    "tutorials/speed": ["speed", "fast"],
-    "tutorials/complexity": ["cost", "memory", "flops"],
-    "howto/folder": ["folder", "segment a folder", "folder of images", "batch"],
-    "howto/many_gpus": ["gpus", "many gpus", "cluster", "torchrun"],
-    "howto/own_clip": ["own clip", "my own clip", "fine-tuned clip"],
-    "howto/own_logits": ["own logits", "my own logits"],
-    "howto/reproduce": ["reproduce", "reproduce the table"],
-}
-
 
 LESSONS = {  # notebook of the library -> the lesson that teaches it
     "method/01_sinkhorn": "course/01_sinkhorn", "method/02_proportional_fitting": "course/05_maximum_velocity", "method/03_logits": "course/02_logits",
@@ -203,7 +167,8 @@ def pictures(notebooks, names):
         known = [name for name in names if re.search(rf"(import [^\"]*|def |class )\b{name}\b", source)]  # and not a variable that is called the same
         found = figures(nb.cells, known)
         if found:
-            drawn[page] = f"gallery/{page.replace('/', '-')}.jpg", found[0][1], list(dict.fromkeys(name for _, _, used in found for name in used))
+            about = title(nb) if found[0][1].startswith("Figure in the section") else found[0][1]
+            drawn[page] = f"gallery/{page.replace('/', '-')}.jpg", about, list(dict.fromkeys(name for _, _, used in found for name in used))
             files[drawn[page][0]] = thumbnail(found[0][0])
     return drawn, files
 

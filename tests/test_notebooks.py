@@ -1,6 +1,9 @@
 "What holds for every notebook: a skipped cell leaves no state, and one number stands for one notebook."
 import ast
+import base64
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -53,3 +56,22 @@ def test_notebooks_and_modules_have_the_same_folders():
         found = re.search(r"#\| default_exp (\w+)\.(\w+)", path.read_text("utf-8"))
         if found:
             assert path.parent.name == found[1] and path.stem[3:] == found[2], path
+
+
+def test_stored_figures_are_small():
+    sizes = {}
+    for path in NOTEBOOKS:
+        for i, cell in enumerate(nbformat.read(path, 4).cells):
+            for data in (out.get("data", {}) for out in cell.get("outputs", [])):
+                if "image/png" in data:
+                    sizes[f"{path.parent.name}/{path.name} {i}"] = len(base64.b64decode(data["image/png"]))
+    assert sizes and {place: size for place, size in sizes.items() if size > 150_000} == {}
+
+
+def test_a_run_stores_figures_at_double_density(tmp_path):
+    source = "%matplotlib inline\nimport matplotlib.pyplot as plt\nplt.subplots(figsize=(2, 1));"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)]), tmp_path / "one.ipynb")
+    subprocess.run([sys.executable, ROOT / "tools" / "execute.py", tmp_path / "one.ipynb"], check=True, capture_output=True)
+    (out,) = nbformat.read(tmp_path / "one.ipynb", 4).cells[0].outputs
+    width = int.from_bytes(base64.b64decode(out.data["image/png"])[16:20], "big")
+    assert 0 <= width - 2 * out.metadata["image/png"]["width"] <= 1

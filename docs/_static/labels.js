@@ -3,19 +3,22 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const arrow of document.querySelectorAll(".bd-sidebar-primary summary")) {
     arrow.setAttribute("aria-label", "Pages of " + arrow.closest("li").querySelector("a").textContent.trim());
   }
-  // What scrolls sideways says so, and the keys reach it.
-  for (const box of document.querySelectorAll(".cell_output:has(> img.wide), .pst-scrollable-table-container, .cell_output pre")) {
-    if (box.scrollWidth <= box.clientWidth + 1) continue;
-    box.tabIndex = 0;
-    if (box.tagName === "PRE" || box.previousElementSibling?.matches(".sideways")) continue;
-    const hint = document.createElement("p");
-    hint.className = "sideways";
-    hint.textContent = "Wider than the screen: swipe sideways \u2192";
-    box.before(hint);
-  }
+  // What is wider than its box says so, and the keys reach it.
+  const watch = new ResizeObserver(entries => entries.forEach(({target: box}) => {
+    const wide = box.clientWidth > 0 && box.scrollWidth > box.clientWidth + 1;
+    wide ? box.tabIndex = 0 : box.removeAttribute("tabindex");
+    if (box.hint) box.hint.hidden = !wide;
+    else if (wide && box.matches(".text_html, pre") === false) {
+      box.hint = document.createElement("p");
+      box.hint.className = "sideways";
+      box.hint.textContent = "Wider than the screen: swipe sideways \u2192";
+      box.before(box.hint);
+    }
+  }));
+  document.querySelectorAll(".cell_output:has(> img.wide), .pst-scrollable-table-container, .indextable, .cell_output pre, .cell_output .text_html").forEach(box => watch.observe(box));
 });
 
-// The current page stands in view in the contents, wherever they were scrolled to before, on a phone when they open.
+// The current page stands in view in the contents, wherever they were scrolled to before.
 const showCurrent = () => {
   const link = [...document.querySelectorAll(".bd-links li.current > a")].pop(), box = link?.closest(".bd-sidebar-primary, dialog");
   if (!box || !box.clientHeight) return;
@@ -25,4 +28,7 @@ const showCurrent = () => {
   }
 };
 addEventListener("load", showCurrent);
-addEventListener("click", event => event.target.closest(".primary-toggle") && setTimeout(showCurrent, 50));
+// On a phone they open in a dialog.
+addEventListener("click", event => event.target.closest(".primary-toggle") && setTimeout(() => {
+  [...document.querySelectorAll(".bd-links li.current > a")].pop()?.scrollIntoView({block: "center"});
+}, 200), true);  // before the theme's own, which ends the event

@@ -16,7 +16,8 @@ document.addEventListener("DOMContentLoaded", () => {
     const at = Math.max(0, Math.min(...[...words].map(word => text.toLowerCase().indexOf(word.toLowerCase())).filter(i => i >= 0)) - 120) || 0;
     const from = at > 0 && at < text.length ? text.indexOf(" ", at) + 1 : 0, summary = document.createElement("p");
     summary.className = "context";
-    summary.textContent = (from ? "\u2026 " : "") + text.slice(from, from + 240).trim() + (from + 240 < text.length ? " \u2026" : "");
+    const cut = from + 240 < text.length, shown = text.slice(from, from + 240);
+    summary.textContent = (from ? "\u2026 " : "") + (cut ? shown.replace(/\s\S*$/, " \u2026") : shown);
     return summary;
   };
 });

@@ -53,7 +53,7 @@ SCRUB = """<figure data-dotseg="$key" style="$card;max-width:${width}px">
 <output aria-live="off">$title</output>
 <script>for (const root of document.querySelectorAll('[data-dotseg="$key"]')) {
   const frames = $frames, titles = $titles, [image, label, input, output] = ["img", "label", "input", "output"].map(name => root.querySelector(name));
-  label.style.display = "block";
+  label.hidden = false, label.style.display = "block";
   input.oninput = () => {
     image.src = frames[input.value];
     output.textContent = titles[input.value];
