@@ -159,6 +159,9 @@ def test_each_control_changes_the_mask_after_and_only_names_that_before(visit):
     assert page.locator(".dl-after canvas").get_attribute("aria-label").count("background") == 1
     page.get_by_label("Outline the truth").check()
     settle(page)
+    change(lambda: page.get_by_label("After shows").select_option("the map of ball"))
+    assert re.match("Map of ball: dark −?[0-9.]+, bright", after(page))
+    change(lambda: page.get_by_label("After shows").select_option("the mask"))
     assert page.locator(".dl-after svg").is_visible()
     change(lambda: page.get_by_role("button", name="Start again").click(), both=True)
     change(lambda: page.get_by_role("radio", name="Maximum velocity").check(force=True))
