@@ -17,7 +17,7 @@ class Explorer {
     this.state = this.asked() ?? this.start;
     this.palette = manifest.colours.map(channels);
     this.made = build(this);
-    window.addEventListener("hashchange", () => { const asked = this.asked(); if (asked) this.go(asked, false); });
+    window.addEventListener("hashchange", () => { const asked = this.asked(); if (asked) { this.go(asked, false); root.scrollIntoView(); } });
     this.go({}, false);
   }
 
@@ -68,7 +68,7 @@ class Explorer {
 
   /** The number of steps after which every patch of the chain has settled. */
   settling(s) {
-    return this.page.recall("settling", JSON.stringify(s), () => Math.floor(Math.max(...this.page.measured(s, this.page.rows(s)).maps.map(map => Math.max(...map)))));
+    return Math.floor(Math.max(...this.page.measured(s).maps.map(map => Math.max(...map))));
   }
 
   /** The stop that a place of the slider stands for: the nearest, but a key goes on from the present one. */
@@ -99,7 +99,7 @@ class Explorer {
       const found = page.refine(s);
       return { ...found, called: MODES[s.mode][0], map: this.map(found, rows, map => page.upsampled([map])[0]) };
     }
-    const asked = stage === "logits" ? this.raw(s) : s, found = page.measured(asked, rows, step ?? Infinity), labels = page.spread(page.labels(found.maps, found.kept, asked, rows.words));
+    const asked = stage === "logits" ? this.raw(s) : s, found = page.measured(asked, step ?? Infinity), labels = page.spread(page.labels(found.maps, found.kept, asked, rows.words));
     const count = { path: `iteration ${step ?? s.iterations}`, velocity: `step ${step ?? (s.mode === "velocity" ? this.settling(s) : 0)}` }[s.mode];
     return { labels, called: stage === "logits" ? "logits on patches" : count ?? `${MODES[s.mode][0]} on patches`, ...page.judge(labels, s), map: this.map(found, rows, map => page.spread(map)) };
   }

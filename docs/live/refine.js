@@ -40,8 +40,12 @@ export class Page {
     return select(asked.map(c => this.logits[c]), s.threshold, s.scale, words);
   }
 
-  /** The map of each class on the patches, after `progress` iterations or steps, or all. */
-  measured(s, { asked, words }, progress = Infinity) {
+  /** The map of each class on the patches, after all iterations or steps or the first `progress`, and the rows they are of. */
+  measured(s, progress = Infinity) {
+    return this.recall(`measured ${s.mode}`, JSON.stringify([s, progress === Infinity ? null : progress]), () => this.measure(s, this.rows(s), progress));
+  }
+
+  measure(s, { asked, words }, progress) {
     if (s.mode === "logits") return { maps: asked.map(c => this.logits[c]), kept: [...asked.keys()] };
     if (s.mode === "contrast") {
       const scaled = asked.map(c => this.logits[c].map(value => s.scale * value));
@@ -70,8 +74,8 @@ export class Page {
   }
 
   /** The mask of these settings, and how right it is. */
-  refine(s, progress) {
-    const rows = this.rows(s), { maps, kept } = this.measured(s, rows, progress);
+  refine(s) {
+    const rows = this.rows(s), { maps, kept } = this.measured(s);
     const labels = s.background ? this.labels(this.upsampled(maps), kept, s, rows.words) : upsampledWinners(maps, this.weights).map(at => kept[at]);
     return { maps, kept, labels, ...this.judge(labels, s) };
   }

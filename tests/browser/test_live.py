@@ -177,8 +177,9 @@ def test_the_address_keeps_the_state(visit):
     settle(page)
     again = visit(page.url)
     assert shown() == [again.evaluate(f"document.querySelector('.dl-{side} canvas').toDataURL()") for side in ("before", "after")]
-    page.evaluate("location.hash = '#live:mode=kl'")
-    page.wait_for_function("document.querySelector('.dl-after canvas').getAttribute('aria-label').startsWith('Mask, KL divergence')")
+    page.get_by_role("link", name="maximum velocity, after two steps").click()  # far below, on the same page
+    page.wait_for_function("!location.hash.includes('patch') && document.querySelector('.dl-after canvas').getAttribute('aria-label').startsWith('Mask, step 2')")
+    assert page.evaluate("scrollY") < 400
 
 
 NONSENSE = ["mode=nothing", "mode=logits", "eps=-3&mode=path", "eps=1e999", "page=7", "classes=cat", "patch=99,0", "stage=selection&mode=contrast", "step=x&stage=spreading", "%E0%A4%A", "threshold=NaN", "show=cat"]
