@@ -112,7 +112,7 @@ export function build(explorer) {
   const check = field => act("input", "change", { type: "checkbox" }, input => explorer.go({ [field]: input.checked }));
   const anew = mode => ({ mode, eps: null, iterations: null, tau: null, reading: null, step: null });
   const made = {
-    pages: radios(explorer, "page", "dl-pages", manifest.pages.map(({ seed, title, thumb }) => [seed, make("img", { src: thumb, alt: "", width: 64, height: 64 }), make("span", {}, title)])),
+    pages: radios(explorer, "page", "dl-pages", manifest.pages.map(({ seed, title, thumb }) => [seed, make("img", { src: thumb, alt: title, width: 64, height: 64 })])),
     modes: radios(explorer, "mode", "dl-pills", Object.entries(MODES).map(([mode, [title]]) => [mode, title]), anew),
     reading: radios(explorer, "reading", "dl-pills dl-small", [["cost", "cost of arriving"], ["potential", "price of a patch"]]),
     settings: Object.fromEntries(Object.keys(SLIDERS).map(field => [field, setting(explorer, field)])),

@@ -211,7 +211,7 @@ def test_everything_has_a_name_and_fits(visit, width, scheme):
     page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text())
     assert page.evaluate(AXE) == []
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    names = page.evaluate("[...document.querySelectorAll('.dotseg-live :is(input, button)')].map(e => e.labels?.[0]?.textContent || e.ariaLabel || e.textContent)")
+    names = page.evaluate("[...document.querySelectorAll('.dotseg-live :is(input, button)')].map(e => e.labels?.[0]?.textContent || e.labels?.[0]?.querySelector('img')?.alt || e.ariaLabel || e.textContent)")
     assert all(name.strip() for name in names)
     small = page.evaluate("[...document.querySelectorAll('.dotseg-live :is(button, .dl-pills label, .dl-pages label, .dl-row label)')].map(e => [e.textContent, e.getBoundingClientRect()]).filter(([, r]) => r.width && r.height < 24).map(([t]) => t)")
     assert small == []  # targets of a finger, WCAG 2.5.8
