@@ -1,6 +1,6 @@
 """Choose the six pages of the live page and write what the models say of them: docs/live/pages, which is committed.
 
-The choice is made on lesson seeds alone, 1,500,000 to 1,500,149, that no table of results uses, and by the rules in `CHOICE`.
+The choice is made on lesson seeds alone, 1,500,000 to 1,500,149, none of which is a test page, by the rules in `choose`.
 """
 import json
 import sys
