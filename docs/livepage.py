@@ -20,7 +20,7 @@ from dotseg.miniature.picturebook import CLASSES
 from dotseg.segmentation.presets import PRESETS
 
 LIVE = Path(__file__).parent / "live"
-MODULES = ["selection", "measures", "pixels", "refine", "data", "state", "draw", "live", "main"]  # each after those it imports
+MODULES = ["selection", "measures", "pixels", "refine", "data", "state", "draw", "elements", "live", "main"]  # each after those it imports
 SIZE, GRID = (128, 128), (16, 16)
 NAMES = {"n_iters": "iterations", "ipf_iters": "iterations"}  # what the page calls the settings of a measure
 

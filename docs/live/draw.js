@@ -24,6 +24,16 @@ export function paintLabels(canvas, labels, palette, colours) {
   context.putImageData(picture, 0, 0);
 }
 
+/** A map from black at its low end to white at its high one; without a map, mid-grey. */
+export function paintMap(canvas, map, ends) {
+  const context = canvas.getContext("2d"), picture = context.createImageData(canvas.width, canvas.height);
+  for (let i = 0, to = 0; to < picture.data.length; i++, to += 4) {
+    picture.data.fill(map ? 255 * (map[i] - ends[0]) / (ends[1] - ends[0] || 1) : 128, to, to + 3);
+    picture.data[to + 3] = 255;
+  }
+  context.putImageData(picture, 0, 0);
+}
+
 /** The borders between the areas of a label map, as the path of an SVG with one unit a pixel. */
 export function outlines(labels, [H, W]) {
   const parts = [];
@@ -48,5 +58,7 @@ export function middles(labels, [H, W], room = 7) {
     depth[at] = Math.min(depth[at], 1 + Math.min(from(y + 1, x, here), from(y, x + 1, here), from(y + 1, x + 1, here), from(y + 1, x - 1, here)));
     if (here >= 0 && depth[at] >= room && depth[at] > (best.get(here)?.depth ?? 0)) best.set(here, { depth: depth[at], y: (y + 0.5) / H, x: (x + 0.5) / W });
   }
-  return [...best].map(([label, { y, x }]) => [label, y, x]);
+  const deepest = [...best].sort((a, b) => b[1].depth - a[1].depth), apart = (p, q) => Math.abs(p.y - q.y) > 0.09 || Math.abs(p.x - q.x) > 0.3;
+  const free = deepest.filter(([, p], i) => deepest.slice(0, i).every(([, q]) => apart(p, q)));  // where two names would meet, the larger area's
+  return free.map(([label, { y, x }]) => [label, y, x]);
 }

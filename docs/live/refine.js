@@ -14,12 +14,13 @@ function memory() {
 
 /** One page with what has been worked out of it. */
 export class Page {
-  /** logits: a row for each of the names; attention (n, n); image in [0, 1]; truth: the true class of each pixel. */
-  constructor({ logits, attention, image, truth, size, grid }) {
-    Object.assign(this, { logits, attention, image, truth, size, grid, n: grid[0] * grid[1], recall: memory() });
+  /** logits: a row for each of the names; attention (n, n); image in [0, 1], colours the same in bytes; truth: the true class of each pixel. */
+  constructor({ logits, attention, image, colours, truth, size, grid }) {
+    Object.assign(this, { logits, attention, image, colours, truth, size, grid, n: grid[0] * grid[1], recall: memory() });
   }
 
   get weights() { return this.recall("jbu", 0, () => bilateralWeights(this.image, this.size, this.grid)); }
+  upsampled(maps) { return upsample(maps, this.weights); }
   get cost() { return this.recall("cost", 0, () => attentionCost(this.attention, this.n)); }
   kernel(eps) { return this.recall("kernel", eps, () => gibbsKernel(this.cost, eps)); }
   chain(fits) { return this.recall("chain", fits, () => fitFactors(this.attention, this.n, fits)); }
@@ -39,8 +40,12 @@ export class Page {
     return select(asked.map(c => this.logits[c]), s.threshold, s.scale, words);
   }
 
-  /** The map of each class on the patches, after `progress` iterations or steps, or all. */
-  measured(s, { asked, words }, progress = Infinity) {
+  /** The map of each class on the patches, after all iterations or steps or the first `progress`, and the rows they are of. */
+  measured(s, progress = Infinity) {
+    return this.recall(`measured ${s.mode}`, JSON.stringify([s, progress === Infinity ? null : progress]), () => this.measure(s, this.rows(s), progress));
+  }
+
+  measure(s, { asked, words }, progress) {
     if (s.mode === "logits") return { maps: asked.map(c => this.logits[c]), kept: [...asked.keys()] };
     if (s.mode === "contrast") {
       const scaled = asked.map(c => this.logits[c].map(value => s.scale * value));
@@ -69,9 +74,9 @@ export class Page {
   }
 
   /** The mask of these settings, and how right it is. */
-  refine(s, progress) {
-    const rows = this.rows(s), { maps, kept } = this.measured(s, rows, progress);
-    const labels = s.background ? this.labels(upsample(maps, this.weights), kept, s, rows.words) : upsampledWinners(maps, this.weights).map(at => kept[at]);
+  refine(s) {
+    const rows = this.rows(s), { maps, kept } = this.measured(s);
+    const labels = s.background ? this.labels(this.upsampled(maps), kept, s, rows.words) : upsampledWinners(maps, this.weights).map(at => kept[at]);
     return { maps, kept, labels, ...this.judge(labels, s) };
   }
 
@@ -83,7 +88,7 @@ export class Page {
   /** Each pixel has what its patch has. */
   spread(patches) {
     const [H, W] = this.size, [h, w] = this.grid;
-    return Int16Array.from({ length: H * W }, (_, p) => patches[Math.floor(Math.floor(p / W) * h / H) * w + Math.floor((p % W) * w / W)]);
+    return patches.constructor.from({ length: H * W }, (_, p) => patches[Math.floor(Math.floor(p / W) * h / H) * w + Math.floor((p % W) * w / W)]);
   }
 
   /** The class that survives at each patch, or -1: what suppression leaves, or the surest class where it removes nothing. */

@@ -6,7 +6,7 @@ export const RANGES = { threshold: [0, 1], eps: [0.01, 1], iterations: [1, 200],
 /** The state in which nothing was touched. */
 export function initial({ pages, classes, threshold }) {
   const all = classes.map((_, c) => c);
-  return { page: pages[0].seed, mode: "path", on: all, background: false, threshold, eps: null, iterations: null, tau: null, reading: null, stage: "pixels", step: null, patch: null, truth: false };
+  return { page: pages[0].seed, mode: "path", on: all, background: false, threshold, eps: null, iterations: null, tau: null, reading: null, stage: "pixels", step: null, patch: null, truth: false, show: null };
 }
 
 const within = (text, [low, high]) => (text === null || text === "" || !Number.isFinite(Number(text)) ? null : Math.min(high, Math.max(low, Number(text))));
@@ -23,6 +23,7 @@ export function parse(text, manifest) {
   };
   for (const [key, range] of Object.entries(RANGES)) state[key] = within(said.get(key), range) ?? first[key];
   if (state.iterations !== null) state.iterations = Math.round(state.iterations);
+  if (manifest.classes.includes(said.get("show"))) state.show = manifest.classes.indexOf(said.get("show"));
   if (Number(said.get("step")) >= 1) state.step = Math.round(Number(said.get("step")));
   if (patch.length === 2 && patch.every((at, axis) => Number.isInteger(at) && at >= 0 && at < manifest.grid[axis])) state.patch = patch;
   return state;
@@ -34,6 +35,7 @@ export function write(state, manifest) {
   for (const key of ["page", "mode", "threshold", "eps", "iterations", "tau", "reading", "stage", "step"]) if (state[key] !== first[key]) said.push(`${key}=${state[key]}`);
   if (state.on.length < first.on.length) said.push(`classes=${state.on.map(c => manifest.classes[c]).join(",")}`);
   for (const key of ["background", "truth"]) if (state[key]) said.push(`${key}=1`);
+  if (state.show !== null) said.push(`show=${manifest.classes[state.show]}`);
   if (state.patch) said.push(`patch=${state.patch.join(",")}`);
   return said.join("&");
 }
