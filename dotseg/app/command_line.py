@@ -205,7 +205,8 @@ def evaluate(args) -> int:
     from dataclasses import replace
 
     from dotseg.evaluation.datasets import load_dataset, load_folder
-    from dotseg.evaluation.runner import evaluate as measure, local_device
+    from dotseg.evaluation.processes import local_device
+    from dotseg.evaluation.runner import evaluate as measure
     from dotseg.evaluation.reports import report_text
     from dotseg.evaluation.protocol import Protocol, find_protocol
 
