@@ -24,9 +24,10 @@ from dotseg.app.command_line import main
 from dotseg.method.errors import DotsegError
 from dotseg.method.measures import MEASURES
 from dotseg.method.refine import DiscrepancyConfig
-from dotseg.segmentation.formats import COCO_FILE, FORMATS, check_formats, label_confidence, place, polygons, to_coco, to_labelme
+from dotseg.segmentation.formats import check_formats, label_confidence, polygons, to_coco, to_labelme
 from dotseg.segmentation.images import ImageError, count_pages, load_image, read_frames
 from dotseg.segmentation.presets import PRESETS, Preset
+from dotseg.segmentation.records import COCO_FILE, FORMATS, place
 from dotseg.segmentation.segmenter import Segmentation, Segmenter
 
 NAMES = ["dark", "grey", "light"]

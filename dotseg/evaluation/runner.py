@@ -25,7 +25,7 @@ from .processes import processes
 from .protocol import Protocol, by_protocol, for_dataset
 from .reports import class_report, plot_classes, report_csv
 from ..method.errors import DotsegError
-from ..segmentation.formats import count_bytes, place
+from ..segmentation.records import count_bytes, place
 from ..segmentation.images import ImageError, atomic_write
 from ..segmentation.outputs import hold_folder
 from ..segmentation.segmenter import Segmenter
