@@ -156,10 +156,10 @@ def segment(args) -> int:
     if args.dry_run:
         return _plan(args, formats, inputs, passed)
     claim(args.out, formats)
-    with hold_folder(args.out):
-        segmenter = load(args)
+    segmenter = load(args)
+    run = segment_files(segmenter, inputs, classes, args.out, args.batch_size, formats, args.overwrite, args.frames, args.overlay_alpha)
+    with hold_folder(args.out):  # not before, so that a wrong argument marks no folder
         if inputs:
-            run = segment_files(segmenter, inputs, classes, args.out, args.batch_size, formats, args.overwrite, args.frames, args.overlay_alpha)
             with tqdm(total=None if args.frames else len(inputs), desc="segment", unit="image", disable=True if args.quiet else None) as bar:
                 for outcome in run:
                     outcomes[outcome.image] = outcome

@@ -275,11 +275,14 @@ def segment_files(
         name = names.pop(os.fspath(image))
         decided.append(Outcome(os.fspath(image), name, "failed", f"{error}{_drop(image, out, name)}"))
 
-    for found in segmenter.stream(waiting(), classes, batch_size, fail):
+    def outcomes(stream):
+        for found in stream:
+            yield from decided
+            decided.clear()
+            yield _save(found, out, names.pop(str(found.source)), formats, alpha, overwrite)
         yield from decided
-        decided.clear()
-        yield _save(found, out, names.pop(str(found.source)), formats, alpha, overwrite)
-    yield from decided
+
+    return outcomes(segmenter.stream(waiting(), classes, batch_size, fail))
 
 
 def _save(found, out, name, formats, alpha, overwrite):
@@ -298,10 +301,12 @@ def claim(
     out: Path,  # folder for masks and reports, before a run has marked it
     formats: Sequence[str],  # to be written
 ):
-    "`DotsegError` if what a run has one of is there and is not ours."
+    "`DotsegError` if this is no folder, and if what a run has one of is there and is not ours."
     from dotseg.segmentation.outputs import is_output_folder
     from dotseg.segmentation.records import CLASS_FILE, COCO_FILE, obstacle
 
+    if os.path.lexists(out) and not os.path.isdir(out):
+        raise DotsegError(f"out: {out} is a file, expected a folder; give another")
     why = {COCO_FILE: obstacle(out / COCO_FILE, "run") if "coco" in formats else ""}
     if not is_output_folder(out) and os.path.isfile(out / CLASS_FILE) and os.path.getsize(out / CLASS_FILE):
         why[CLASS_FILE] = "is in a folder that dotseg has not marked"
