@@ -148,7 +148,7 @@ def find_images(
     stems = Counter(name.with_suffix("") for name in found.values())
     named = [(p, (name if stems[name.with_suffix("")] > 1 else name.with_suffix("")).as_posix()) for p, name in found.items()]
     _refuse_collisions(named, out, formats)
-    named_too = {*found, *map(Path, paths)}
+    named_too = {*found, *(Path(path) for path in paths if os.path.isdir(path))}
     passed[:] = sorted((path, why) for path, why in dict(passed).items() if path not in named_too)
     return named
 

@@ -333,7 +333,7 @@ class Segmenter:
                 if on_error is None:
                     yield from self._segment(batch, classes, batch_size, on_error)
                     raise
-                on_error(item, error)
+                on_error(item, ImageError(*error.args))  # without its traceback, which would keep the picture for as long as the error is kept
                 continue
             if batch and picture.shape != batch[0][0].shape:
                 batch_size = yield from self._segment(batch, classes, batch_size, on_error)
