@@ -161,7 +161,10 @@ class Segmentation:
 
 # %% ../../nbs/segmentation/04_segmenter.ipynb #ff7578e1
 class Segmenter:
-    "Name classes, give an image, get a mask: logits and attention from two sources, joined by `refine`."
+    """Name classes, give an image, get a mask: logits and attention from two sources, joined by `refine`.
+
+    Any number of threads can share one; the forward passes run one after another, so for more at a time start more processes.
+    """
 
     def __init__(
         self,
@@ -266,13 +269,10 @@ class Segmenter:
 
     def __call__(
         self,
-        image,  # a path, PIL image, array (H, W[, C]) or tensor ([C, ]H, W)
+        image,  # a path, open file, PIL image, array (H, W[, C]) or tensor ([C, ]H, W)
         classes: Sequence[str],  # k names; "sofa|couch" is one class with two
     ) -> Segmentation:
-        """Segment one image; `ImageError` if it cannot be read, `ValueError` for class names that are empty or occur twice.
-
-        Any number of threads can call it. Their forward passes run one after another; for more at a time, start more processes.
-        """
+        "Segment one image; `ImageError` if it cannot be read, `ValueError` for class names that are empty or occur twice."
         return next(self.stream([image], classes))
 
     def stream(
@@ -299,7 +299,7 @@ class Segmenter:
                 if on_error is None:
                     yield from self._segment(batch, classes, batch_size)
                     raise
-                on_error(item, error)
+                on_error(item, error.with_traceback(None))  # which would keep the pixels of an array alive
                 continue
             if batch and picture.shape != batch[0][0].shape:
                 batch_size = yield from self._segment(batch, classes, batch_size)
