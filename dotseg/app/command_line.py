@@ -22,12 +22,11 @@ from ..method.errors import DotsegError, plain
 
 # %% ../../nbs/app/02_command_line.ipynb #a72b1076
 def say(
-    *lines: object,  # a line each, or several; what is in them of file and class names does nothing to a terminal
+    *lines: object,  # texts of a line or several; what is in them of file and class names does nothing to a terminal
     file=None,  # standard output
 ):
     "All that the commands print goes through here."
-    text = "\n".join(plain(line) for text in lines for line in str(text).split("\n"))
-    print(text, file=file or sys.stdout, flush=True)
+    print(*(plain(line, lines=True) for line in lines), sep="\n", file=file or sys.stdout, flush=True)
 
 
 def load(args) -> "dotseg.Segmenter":

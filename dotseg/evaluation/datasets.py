@@ -145,10 +145,14 @@ def to_labels(
 class Example:
     "One image of a data set and its mask, unread."
 
-    name: str  # unique in its set; its outputs can be called after it
+    name: str  # unique in its set; its outputs are called after it, below a folder
     image: Path | np.ndarray  # whatever `load_image` takes
     mask: Path | np.ndarray
     spec: DatasetSpec
+
+    def __post_init__(self):
+        if not self.name or Path(self.name).is_absolute() or ".." in Path(self.name).parts:  # the last border before files are called so
+            raise DatasetError(f"name: got {self.name!r}, expected one that stays in a folder, such as 'town/1'")
 
     def values(self) -> np.ndarray:  # (H, W) whole numbers
         "What is in the mask; `ImageError` if it cannot be read."

@@ -65,8 +65,9 @@ def report_text(
     return "\n".join([*lines, "", ", ".join(means), occur])
 
 
-def _cell(x):  # a spreadsheet takes what begins so for a formula, even in quotes
-    return f"'{x}" if isinstance(x, str) and x.startswith(("=", "+", "-", "@", "\t", "\r")) else x
+def _cell(x):  # one line, and no formula, for which a spreadsheet takes what begins so, even in quotes
+    text = plain(x)
+    return x if not isinstance(x, str) else f"'{text}" if text.startswith(tuple("=+-@＝＋－＠")) else text
 
 
 def report_csv(

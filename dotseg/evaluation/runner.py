@@ -24,10 +24,10 @@ from .metrics import boundary_matrix, confusion_matrix, mean_iou
 from .processes import processes
 from .protocol import Protocol, by_protocol, for_dataset
 from .reports import class_report, plot_classes, report_csv
-from ..method.errors import DotsegError
-from ..segmentation.records import count_bytes, place
+from ..method.errors import DotsegError, plain
 from ..segmentation.images import ImageError, atomic_write
-from ..segmentation.outputs import hold_folder
+from ..segmentation.outputs import IN_THE_WAY, hold_folder
+from ..segmentation.records import count_bytes, place
 from ..segmentation.segmenter import Segmenter
 
 # %% ../../nbs/evaluation/06_runner.ipynb #463f4627
@@ -226,8 +226,8 @@ def _count_all(segmenter, examples, classes, folder, group, masks, batch_size): 
             bar.update()
 
         def leave_out(example, error):
-            excluded[example.name] = str(error)
-            warnings.warn(f"left out: {error}", stacklevel=4)
+            excluded[example.name] = plain(error)
+            warnings.warn(f"left out: {plain(error)}", stacklevel=4)
             group.beat()
             bar.update()
 
@@ -237,7 +237,13 @@ def _count_all(segmenter, examples, classes, folder, group, masks, batch_size): 
             group.beat()
             if masks:
                 source = None if isinstance(example.image, np.ndarray) else str(example.image)
-                replace(found, source=source).save(masks, example.name)
+                try:
+                    replace(found, source=source).save(masks, example.name, overwrite=True)  # the folder holds one run alone
+                except (DotsegError, OSError) as error:
+                    if isinstance(error, OSError) and error.errno not in IN_THE_WAY:
+                        raise
+                    leave_out(example, error)
+                    continue
             counts = _count(truth, values, found, spec)
             _append(file, path, record_line(example.name, stamp, counts))
             total += counts

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from .palette import class_colours
-from ..method.errors import DotsegError
+from ..method.errors import DotsegError, plain
 
 # %% ../../nbs/figures/02_plots.ipynb #461bcec7
 PANEL = 1.5  # inches that one panel takes
@@ -85,7 +85,7 @@ def show_maps(
     heat = matplotlib.colormaps[cmap].with_extremes(bad="0.8")
     for ax, cell, title in zip(axes, cells, titles):
         ax.imshow(cell, cmap=heat, norm=norm if cell.ndim == 2 else None, interpolation="nearest")
-        ax.set_title(str(title), fontsize=FONT)
+        ax.set_title(plain(title, lines=True), fontsize=FONT, parse_math=False)
     if norm:
         fig.colorbar(matplotlib.cm.ScalarMappable(norm, heat), ax=axes[: len(cells)], shrink=0.8).ax.tick_params(labelsize=FONT)
     return fig
@@ -136,12 +136,14 @@ def show_labels(
     fig.set_figwidth(fig.get_figwidth() + PANEL)  # room for the legend
     for ax, panel, title in zip(axes, panels, ["", *maps]):
         ax.imshow(panel, interpolation="nearest")
-        ax.set_title(title, fontsize=FONT)
+        ax.set_title(plain(title, lines=True), fontsize=FONT, parse_math=False)
     share = np.array([np.mean([(_array(m) == c).mean() for m in maps.values()]) for c in range(k)])
     present = [c for c in np.argsort(-share, kind="stable") if share[c] > 0]
-    handles = [Patch(color=colours[c] / 255, label=classes[c]) for c in present]
-    if handles:
-        fig.legend(handles=handles, loc="outside right upper", fontsize=FONT, frameon=False)
+    if present:
+        patches = [Patch(color=colours[c] / 255) for c in present]
+        shown = fig.legend(patches, [plain(classes[c]) for c in present], loc="outside right upper", fontsize=FONT, frameon=False)
+        for text in shown.get_texts():
+            text.set_parse_math(False)
     return fig
 
 # %% ../../nbs/figures/02_plots.ipynb #1b333e15

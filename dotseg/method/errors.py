@@ -8,13 +8,15 @@ __all__ = ['plain', 'DotsegError']
 # %% ../../nbs/method/15_errors.ipynb #fc6cc8a2
 def plain(
     text: object,  # a name from outside: of a file, a class, a column
-) -> str:  # one line
+    lines: bool = False,  # leave the line ends of a text of several lines
+) -> str:
     "The text with every character that is none to look at (controls, line ends, marks of direction, bytes of another encoding) written as an escape."
-    return "".join(c if c.isprintable() or c in "\u00a0\u3000" else c.encode("unicode_escape").decode() for c in str(text))
+    kept = "\u00a0\u3000\n" if lines else "\u00a0\u3000"
+    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in str(text))
 
 
 class DotsegError(ValueError):
     "Something that the user can mend; the message says what is wrong and what to do."
 
     def __str__(self) -> str:  # as it is printed, whatever names are in it
-        return "\n".join(map(plain, super().__str__().split("\n")))
+        return plain(super().__str__(), lines=True)

@@ -185,7 +185,10 @@ def _no_memory(error):  # of a GPU, of numpy and Python, or of torch on the CPU
 
 
 class Segmenter:
-    "Name classes, give an image, get a mask: logits and attention from two sources, joined by `refine`."
+    """Name classes, give an image, get a mask: logits and attention from two sources, joined by `refine`.
+
+    Any number of threads can share one; the forward passes run one after another, so for more at a time start more processes.
+    """
 
     def __init__(
         self,
@@ -299,13 +302,10 @@ class Segmenter:
 
     def __call__(
         self,
-        image,  # a path, PIL image, array (H, W[, C]) or tensor ([C, ]H, W)
+        image,  # a path, open file, PIL image, array (H, W[, C]) or tensor ([C, ]H, W)
         classes: Sequence[str],  # k names; "sofa|couch" is one class with two
     ) -> Segmentation:
-        """Segment one image; `ImageError` if it cannot be read, `ValueError` for class names that are empty or occur twice.
-
-        Any number of threads can call it. Their forward passes run one after another; for more at a time, start more processes.
-        """
+        "Segment one image; `ImageError` if it cannot be read, `ValueError` for class names that are empty or occur twice."
         return next(self.stream([image], classes))
 
     def stream(
@@ -333,7 +333,7 @@ class Segmenter:
                 if on_error is None:
                     yield from self._segment(batch, classes, batch_size, on_error)
                     raise
-                on_error(item, ImageError(*error.args))  # without its traceback, which would keep the picture for as long as the error is kept
+                on_error(item, error.with_traceback(None))  # which would keep the pixels of an array alive
                 continue
             if batch and picture.shape != batch[0][0].shape:
                 batch_size = yield from self._segment(batch, classes, batch_size, on_error)
