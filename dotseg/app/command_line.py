@@ -145,7 +145,7 @@ def segment(args) -> int:
     inputs, passed = _find(args, formats)  # before any library is loaded
     from tqdm import tqdm
 
-    from dotseg.app.folders import claim, find_lost, find_others, finish, segment_files
+    from dotseg.app.runs import claim, find_lost, find_others, finish, segment_files
     from dotseg.method.checks import check_number
     from dotseg.models.prompts import read_classes
     from dotseg.segmentation.outputs import hold_folder
@@ -187,7 +187,7 @@ def demo(args) -> int:
     "`dotseg demo`: a page of the picture book into the output folder; all its classes are offered, or those asked for and a background."
     from PIL import Image
 
-    from dotseg.app.folders import claim
+    from dotseg.app.runs import claim
     from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
     from dotseg.models.prompts import read_classes
     from dotseg.segmentation.formats import write_picture

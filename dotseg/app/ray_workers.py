@@ -14,7 +14,8 @@ from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from .folders import claim, find_images, finish, segment_files
+from .folders import find_images
+from .runs import claim, finish, segment_files
 from ..method.errors import DotsegError, plain
 from ..models.prompts import check_classes
 from ..segmentation.formats import check_formats

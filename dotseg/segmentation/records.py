@@ -174,7 +174,7 @@ def hash_image(
     if now is None or [now[key] for key in ("bytes", "mtime_ns", "inode")] != stamp:
         return None
     read = _hash if time.time_ns() - seen["mtime_ns"] > _STEP else _hash.__wrapped__
-    return read(seen["file"], *stamp)
+    return read(seen["file"], *stamp, os.stat(seen["file"]).st_ctime_ns)  # the number of a file that was deleted is given to the next
 
 
 def hash_pixels(
