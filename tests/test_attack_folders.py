@@ -443,7 +443,6 @@ def test_classes_that_write_to_the_terminal(home, capsys):
         run("in", "--\x1b[31m", classes=shown)
     said = capsys.readouterr()
     assert not set("\x1b\x07\x9b\u202e") & set(said.out + said.err)
-    assert main(["demo", "--out", "d", "--classes", "kite, \x1b[31mred"]) == 2 and "\x1b" not in capsys.readouterr().err
 
 
 def test_what_is_in_the_folder_of_masks(home, capsys):

@@ -181,7 +181,9 @@ def hash_pixels(
     pixels: np.ndarray,  # (H, W, 3) uint8
 ) -> str:
     "SHA-256 of an image that has no file."
-    return hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+    found = hashlib.sha256(repr(pixels.shape).encode())
+    found.update(np.ascontiguousarray(pixels).data)
+    return found.hexdigest()
 
 
 def read_report(
