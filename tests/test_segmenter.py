@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import io
 import json
 import os
@@ -19,6 +20,7 @@ from PIL import Image
 
 from dotseg.segmentation import pipeline as module
 from dotseg.figures.palette import class_colours
+from dotseg.method.errors import DotsegError
 from dotseg.method.measures import MEASURES, MaximumVelocity, OptimalPath
 from dotseg.method.refine import DiscrepancyConfig
 from dotseg.miniature.picturebook import CLASSES, draw_scene
@@ -383,10 +385,13 @@ def test_the_report_is_complete_and_strict(tmp_path):
     out = seg(path, ["Bär", '"quoted"', "画像"])
     mask = out.save(tmp_path / "deep" / "er", format=["palette", "overlay"])
     assert mask == tmp_path / "deep" / "er" / "scene.v2.png"
-    assert sorted(p.name for p in mask.parent.iterdir()) == ["classes.txt", "scene.v2.json", "scene.v2.overlay.png", "scene.v2.png"]
+    assert sorted(p.name for p in mask.parent.iterdir()) == [".dotseg", "classes.txt", "scene.v2.json", "scene.v2.overlay.png", "scene.v2.png"]
     report = json.loads((mask.parent / "scene.v2.json").read_bytes(), parse_constant=refuse_constant)
+    image = report.pop("image")
+    assert image == {"file": str(path.resolve()), "bytes": path.stat().st_size, "mtime_ns": path.stat().st_mtime_ns, "inode": path.stat().st_ino,
+                     "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     assert report == {
-        "source": str(path), "size": [20, 30], "worked_at": [20, 30], "areas": out.areas, "kept": out.classes, "dropped": {}, "notes": [],
+        "software": "dotseg (report)", "source": str(path.resolve()), "size": [20, 30], "worked_at": [20, 30], "areas": out.areas, "kept": out.classes, "dropped": {}, "notes": [],
         "diagnostics": out.diagnostics.describe(), "settings": seg.settings(out.classes),
         "confidence": {name: round(mean, 4) for name, mean in out.class_confidence.items()}, "formats": ["palette", "overlay"], "overlay_alpha": 0.7,
         "bytes": {"palette": mask.stat().st_size, "overlay": (mask.parent / "scene.v2.overlay.png").stat().st_size},
@@ -470,7 +475,7 @@ def test_save_that_fails_leaves_no_half_file_and_no_report(tmp_path, monkeypatch
             with pytest.raises(type(error)):
                 out.save(tmp_path, "m", ["palette", "overlay"])
         calls.clear()
-        after = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+        after = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.name != ".dotseg"}
         assert "m.json" not in after  # so that a run that goes on does this image again
         assert set(after) <= {"m.png", "m.overlay.png", "classes.txt"}
         for name, content in after.items():
@@ -481,7 +486,7 @@ def test_save_that_fails_leaves_no_half_file_and_no_report(tmp_path, monkeypatch
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError):
+    with pytest.raises(DotsegError, match="Not a directory"):
         fake()(BYTES, NAMES).save(tmp_path / "file" / "below")
 
 
