@@ -254,6 +254,40 @@ def test_a_file_that_changes_after_it_was_read_is_counted_anew(files, kind):
     assert outputs(files / "run") == outputs(files / "clean")
 
 
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_another_file_of_the_same_size_and_time_is_counted_anew(files, kind):
+    "As when an older file is moved over it; the same file, unpacked anew, is not."
+    path = files / kind / "c.bmp"
+    (files / kind / "c.png").unlink()
+    Image.fromarray(np.zeros((16, 20) + (3,) * (kind == "images"), np.uint8)).save(path)
+    seen = []
+    measure(files, files / "run")
+    stamp, old = path.stat(), path.read_bytes()
+    for content, counted in ((old, 0), (old[:-3] + b"\1" + old[-2:], 1)):
+        path.with_suffix(".new").write_bytes(content)
+        os.utime(path.with_suffix(".new"), ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+        os.replace(path.with_suffix(".new"), path)
+        seen.clear()
+        measure(files, files / "run", lambda: seen.append(1))
+        assert len(seen) == counted
+    measure(files, files / "clean")
+    assert outputs(files / "run") == outputs(files / "clean")
+
+
+def test_no_mask_of_before_stands_beside_a_result(files):
+    measure(files, files / "run")
+    own = files / "run/masks/mine.png"
+    own.write_bytes(b"of the user")
+    (files / "masks/a.png").write_bytes((files / "masks/b.png").read_bytes())  # counted anew, without its mask
+    (files / "images/b.png").write_bytes(b"")  # left out
+    with pytest.warns(UserWarning):
+        measure(files, files / "run", save_masks=False)
+    assert not {"masks/a.png", "masks/a.json", "masks/b.png", "masks/b.json"} & set(outputs(files / "run")) and (files / "run/masks/c.png").exists()
+    with pytest.warns(UserWarning):
+        measure(files, files / "run", save_masks=False, fresh=True)
+    assert {path.name for path in (files / "run/masks").rglob("*.png")} == {"mine.png"} and own.exists()
+
+
 @pytest.mark.parametrize("save_masks", [True, False])
 @pytest.mark.parametrize("what", ["run", "run/masks", "run/counts-0.txt"])
 def test_output_deleted_midway(files, undisturbed, what, save_masks):
@@ -268,7 +302,7 @@ def test_output_deleted_midway(files, undisturbed, what, save_masks):
     assert outputs(files / "run") == (undisturbed if save_masks else {name: data for name, data in undisturbed.items() if not name.startswith("masks/")})
 
 
-@pytest.mark.parametrize("damage", ["empty", "cut", "gone", "no report", "spoilt report"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "gone", "no report", "empty report"])
 def test_a_saved_mask_that_is_not_whole_is_made_again(files, undisturbed, damage):
     measure(files, files / "run")
     mask = files / "run/masks/town/h.png"
@@ -279,7 +313,7 @@ def test_a_saved_mask_that_is_not_whole_is_made_again(files, undisturbed, damage
     elif damage == "gone":
         mask.unlink()
     else:
-        mask.with_suffix(".json").unlink() if damage == "no report" else mask.with_suffix(".json").write_text("[" * 10**5)
+        mask.with_suffix(".json").unlink() if damage == "no report" else mask.with_suffix(".json").write_text("")
     measure(files, files / "run")
     assert outputs(files / "run") == undisturbed
 
@@ -323,6 +357,16 @@ def test_records_that_do_not_fit_are_not_taken(files, undisturbed, counts):
         path.open("ab").write(record_line(name, stamp, counts))
     measure(files, files / "run")
     assert outputs(files / "run") == undisturbed
+
+
+@pytest.mark.parametrize("text", ["[" * 10**5, "of the user", '{"bytes": 1}'])
+def test_a_report_that_is_not_ours_stays(files, text):
+    path = files / "run/masks/a.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with pytest.warns(UserWarning, match=r"left out: .*a\.json was not made by dotseg"):
+        result = measure(files, files / "run")
+    assert list(result.excluded) == ["a"] and path.read_text() == text
 
 
 # two runs at once
@@ -370,7 +414,7 @@ def test_an_older_result_does_not_stand_beside_a_run_that_goes_on(files):
     measure(files, files / "run")
     for fresh in (False, True):
         seen = []
-        (files / "masks/a.png").touch()
+        (files / "masks/a.png").write_bytes((files / "masks/b.png").read_bytes())
         measure(files, files / "run", lambda: seen.append((files / "run/result.json").exists()), fresh=fresh)
         assert seen and not any(seen) and (files / "run/result.json").exists()
 

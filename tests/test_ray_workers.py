@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dotseg.app.ray_workers import _Worker, segment_folder
+from dotseg.app.ray_workers import TRIES, _Tally, _Worker, segment_folder
 from dotseg.evaluation.datasets import load_folder
 from dotseg.evaluation.runner import evaluate
 from dotseg.miniature.picturebook import CLASSES, draw_scene
@@ -22,6 +22,7 @@ OPTIONS = dict(preset="picturebook", workers=2, device="cpu")
 
 KILLER = """
 import os
+import signal
 from pathlib import Path
 
 import PIL.Image
@@ -30,7 +31,7 @@ plain = PIL.Image.open
 
 
 def open(file, *args, **options):
-    lives = Path(f"{getattr(file, 'name', file)}.lives")
+    lives = Path(f"{file if isinstance(file, (str, os.PathLike)) else file.name}.lives")
     if lives.is_file() and (left := int(lives.read_text())):
         lives.write_text(str(left - 1))
         os.kill(os.getpid(), signal.SIGKILL)
@@ -46,8 +47,9 @@ def started(tmp_path_factory):
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     place = tmp_path_factory.mktemp("site")
     (place / "sitecustomize.py").write_text(KILLER)
-    paths = os.pathsep.join([str(place), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
-    ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100 * 2**20, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": {"PYTHONPATH": paths}})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(place), prepend=os.pathsep)
+        ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100 * 2**20, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()
 
@@ -129,13 +131,35 @@ def test_images_that_kill_their_worker(here):
         (here / "deadly" / name).write_bytes((here / "in" / name).read_bytes())
         if lives:
             (here / "deadly" / f"{name}.lives").write_text(str(lives))
-    with pytest.warns(UserWarning, match=r"1 of 5 images have no mask:\n  deadly.sub.c\.png: each of the 3 processes .* has died"):
+    with pytest.warns(UserWarning, match=r"1 of 5 images have no mask:\n  deadly.sub.c\.png: 3 processes have died over it"):
         rows = segment_folder(["deadly"], CLASSES, "survived", **OPTIONS)
     assert {Path(row["path"]).name: row["status"] == "failed" for row in rows} == {"a.png": False, "b.png": False, "c.png": True, "turned.png": False, "wide.png": False}
     assert [(here / "deadly" / f"{name}.png.lives").read_text() for name in ("b", "sub/c")] == ["0", "997"]
     masks = {name: data for name, data in contents("survived").items() if name.endswith(".png")}
     assert masks == {name: data for name, data in contents("single").items() if name in ("a.png", "b.png", "turned.png", "wide.png")}
     assert not list((here / "survived").rglob("*.part"))
+
+
+def test_a_piece_that_is_begun_again(here, monkeypatch):
+    "As it goes on in the processes: the image that kills is tried three times, the others are done once each."
+    tally, done = _Tally(), []
+
+    def segment(worker, names):
+        done.append(list(names))
+        if any("killer" in path for path in names):
+            raise KeyboardInterrupt  # dead
+        return dict.fromkeys(names, ("written", ""))
+
+    monkeypatch.setattr(_Worker, "segment", segment)
+    worker = _Worker(here, ["sky"], Path("never"), "picturebook", {}, 8, ["palette"], False, lambda what, x: getattr(tally, what)(x))
+    piece = {"path": ["a", "killer", "b"], "name": ["a", "killer", "b"]}
+    for _ in range(TRIES):
+        with pytest.raises(KeyboardInterrupt):
+            worker(piece)
+    rows = worker(piece)
+    assert rows["status"] == ["written", "failed", "written"] and rows["message"][1].startswith("killer: 3 processes have died")
+    assert done == [["a", "killer", "b"], ["a"], ["killer"], ["killer"], ["b"]]
+    assert worker(piece) == rows and len(done) == 5
 
 
 def test_the_folder_is_held_by_the_driver(here):
@@ -162,9 +186,13 @@ def test_mistakes(here, change, message):
     assert not (here / "never").exists()
 
 
+def nothing_begun(what, x):
+    return [(0, None)] * len(x) if what == "look" else None
+
+
 @pytest.mark.parametrize("change, message", [(dict(preset="huge"), "preset: got 'huge', expected one of"), (dict(options={"colour": "red"}), "colour: no such setting")])
 def test_a_worker_refuses(here, change, message):
-    given = dict(home=here, classes=["sky"], out=Path("never"), preset="picturebook", options={}, batch_size=8, formats=["palette"], overwrite=False) | change
+    given = dict(home=here, classes=["sky"], out=Path("never"), preset="picturebook", options={}, batch_size=8, formats=["palette"], overwrite=False, tally=nothing_begun) | change
     assert [row for row in _Worker(**given)({"path": ["in/a.png"], "name": ["a"]})["message"] if row.startswith(message)]
 
 
@@ -176,7 +204,7 @@ def test_what_a_worker_refuses_is_raised_in_one_line(here):
 
 def test_what_goes_wrong_in_a_worker_is_told_in_its_own_words(here, monkeypatch):
     monkeypatch.setattr(_Worker, "segment", lambda *args: 1 / 0)
-    given = dict(home=here, classes=["sky"], out=Path("never"), preset="picturebook", options={}, batch_size=8, formats=["palette"], overwrite=False)
+    given = dict(home=here, classes=["sky"], out=Path("never"), preset="picturebook", options={}, batch_size=8, formats=["palette"], overwrite=False, tally=nothing_begun)
     row = _Worker(**given)({"path": ["in/a.png"], "name": ["a"]})
     assert row["status"] == ["broken"] and "ZeroDivisionError" in row["message"][0]
     monkeypatch.setattr("dotseg.app.ray_workers._rows", lambda *args: iter([{"path": "in/a.png", "status": "broken", "message": row["message"][0]}]))

@@ -9,8 +9,9 @@ __all__ = ['TRIES', 'segment_folder']
 import os
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 
@@ -23,11 +24,29 @@ from ..segmentation.outputs import hold_folder
 from ..segmentation.segmenter import Segmenter
 
 # %% ../../nbs/app/03_ray_workers.ipynb #8e575f4b
+TRIES = 3  # of an image: so many processes may die over it
+
+
+class _Tally:  # lives in a process of its own, which reads no images: what was begun, and what came of it
+    def __init__(self):
+        self.begun, self.rows = Counter(), {}
+
+    def look(self, paths):  # -> for each how often it was begun, and its result
+        return [(self.begun[path], self.rows.get(path)) for path in paths]
+
+    def begin(self, paths):
+        self.begun.update(paths)
+
+    def end(self, rows):  # {path: (status, message)}
+        self.rows.update(rows)
+
+
 class _Worker:  # lives in a process of Ray's, perhaps on another machine
-    def __init__(self, home, classes, out, preset, options, batch_size, formats, overwrite):
+    def __init__(self, home, classes, out, preset, options, batch_size, formats, overwrite, tally):
         os.chdir(home)  # so that relative paths mean here what they meant there, and stand so in the reports
         self.classes, self.out, self.preset, self.options = classes, out, preset, options
         self.batch_size, self.formats, self.overwrite = batch_size, formats, overwrite
+        self.tally = tally  # called with the name of a method of `_Tally` and its argument
 
     @cached_property
     def segmenter(self):
@@ -36,13 +55,27 @@ class _Worker:  # lives in a process of Ray's, perhaps on another machine
     def __call__(self, piece):  # {"path": [...], "name": [...]} -> {"path": [...], "status": [...], "message": [...]}
         names = {str(path): str(name) for path, name in zip(piece["path"], piece["name"])}
         try:
-            found = self.segment(names)
+            found = self.attempt(names)
         except DotsegError as error:  # a mistake in the arguments
             found = dict.fromkeys(names, ("refused", str(error)))
         except Exception:  # a full disk, or a fault of the program
             found = dict.fromkeys(names, ("broken", traceback.format_exc()))
         status, message = zip(*(found[path] for path in names))
         return {"path": list(names), "status": list(status), "message": list(message)}
+
+    def attempt(self, names):  # {path: name} -> {path: (status, message)}; one by one, where a process has died over this piece
+        seen = dict(zip(names, self.tally("look", list(names))))
+        if not any(begun for begun, _ in seen.values()):
+            self.tally("begin", list(names))
+            return self.segment(names)
+        for path, (begun, row) in seen.items():
+            if row is None and begun >= TRIES:
+                row = ("failed", f"{plain(path)}: {begun} processes have died over it; it may need more memory than there is")
+            if row is None:
+                self.tally("begin", [path])
+                row = self.segment({path: names[path]})[path]
+            self.tally("end", {path: row})
+        return {path: row for path, (_, row) in zip(names, self.tally("look", list(names)))}
 
     def segment(self, names):  # {path: name} -> {path: (status, message)}
         inputs = [(Path(path), name) for path, name in names.items()]
@@ -59,39 +92,12 @@ def _ray():
     return ray
 
 
-TRIES = 2  # of an image alone, after a process has died over the piece that it was in
-
-
-@contextmanager
-def _deaths_allowed(ray):  # a piece whose process dies gives no rows, and ends nothing
-    context = ray.data.DataContext.get_current()
-    before = context.max_errored_blocks
-    context.max_errored_blocks = -1
-    try:
-        yield
-    finally:
-        context.max_errored_blocks = before
-
-
-def _rows(ray, worker, inputs, workers, gpus, pieces, tries):  # a row for each image, as they come; none for those of a piece over which processes die
-    items = ray.data.from_items([{"path": str(path), "name": name} for path, name in inputs], override_num_blocks=min(len(inputs), pieces))
-    compute = ray.data.ActorPoolStrategy(size=min(workers, len(inputs)), max_tasks_in_flight_per_actor=1)
-    with _deaths_allowed(ray):
-        yield from items.map_batches(_Worker, fn_constructor_args=worker, batch_size=None, compute=compute, num_gpus=gpus or None, ray_remote_args_fn=lambda: {"max_task_retries": tries - 1}).iter_rows()
-
-
-def _segment_all(ray, worker, inputs, workers, gpus):  # -> {path: row}
-    found: dict[str, dict[str, str]] = {}
-    for pieces, tries in ((16 * workers, 1), (len(inputs), TRIES)):
-        if left := [(path, name) for path, name in inputs if str(path) not in found]:
-            for row in _rows(ray, worker, left, workers, gpus, pieces, tries):
-                if row["status"] == "refused":
-                    raise DotsegError(row["message"])
-                if row["status"] == "broken":
-                    raise RuntimeError(f"a worker failed over {row['path']}:\n{row['message']}")
-                found[row["path"]] = row
-    died = f"each of the {1 + TRIES} processes that were given it has died; it may need more memory than there is"
-    return {str(path): found.get(str(path), {"path": str(path), "status": "failed", "message": f"{plain(path)}: {died}"}) for path, _ in inputs}
+def _rows(ray, worker, inputs, workers, gpus):  # a row for each image, as they come
+    tally = ray.remote(num_cpus=0)(_Tally).remote()
+    ask = lambda what, x: ray.get(getattr(tally, what).remote(x))
+    pieces = ray.data.from_items([{"path": str(path), "name": name} for path, name in inputs], override_num_blocks=min(len(inputs), 16 * workers))
+    compute = ray.data.ActorPoolStrategy(size=workers)
+    yield from pieces.map_batches(_Worker, fn_constructor_args=(*worker, ask), batch_size=None, compute=compute, num_gpus=gpus or None).iter_rows()
 
 
 def segment_folder(
@@ -118,7 +124,7 @@ def segment_folder(
             raise DotsegError(f"{name}: got {number!r}, expected a whole number, at least 1")
     formats = check_formats(format)
     inputs = find_images([os.fspath(path) for path in paths], Path(out), formats)
-    worker = (os.getcwd(), check_classes(classes), Path(out), preset, options, batch_size, formats, overwrite)
+    worker, found = (os.getcwd(), check_classes(classes), Path(out), preset, options, batch_size, formats, overwrite), {}
     ray = _ray()
     with ExitStack() as stack:
         claim(Path(out), formats)
@@ -126,9 +132,14 @@ def segment_folder(
         if not ray.is_initialized():
             ray.init(include_dashboard=False, logging_level="WARNING")
             stack.callback(ray.shutdown)
-        found = _segment_all(ray, worker, inputs, workers, gpus)
+        for row in _rows(ray, worker, inputs, workers, gpus):
+            if row["status"] == "refused":
+                raise DotsegError(row["message"])
+            if row["status"] == "broken":
+                raise RuntimeError(f"a worker failed over {row['path']}:\n{row['message']}")
+            found[row["path"]] = row
         finish([(name, found[str(path)]["status"]) for path, name in inputs], Path(out), formats)
-    results = list(found.values())
+    results = [found[str(path)] for path, _ in inputs]
     if failed := [row["message"] for row in results if row["status"] == "failed"]:
         shown = "\n  ".join([*map(plain, failed[:10]), *(["..."] if failed[10:] else [])])
         warnings.warn(f"{len(failed)} of {len(results)} images have no mask:\n  {shown}", stacklevel=2)

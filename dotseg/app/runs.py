@@ -6,7 +6,6 @@
 __all__ = ['is_done', 'Outcome', 'segment_files', 'claim', 'find_lost', 'find_others', 'finish']
 
 # %% ../../nbs/app/07_runs.ipynb #08b6f343
-import errno
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -98,9 +97,6 @@ def _drop(image, out, name):  # remove what an image left that has no mask now -
         return f"; its mask of before could not be removed ({error.strerror})"
 
 
-_OF_ALL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENODEV}  # the next image would meet with the same
-
-
 def segment_files(
     segmenter: "Segmenter",
     inputs: Sequence[tuple[Path, str]],  # files and the names of their outputs, as `find_images` returns them
@@ -141,13 +137,15 @@ def segment_files(
 
 
 def _save(found, out, name, formats, alpha, overwrite):
+    from dotseg.segmentation.outputs import OF_ALL
+
     try:
         found.save(out, name, formats, alpha, overwrite)
         return Outcome(str(found.source), name, "written")
     except DotsegError as error:
         return Outcome(str(found.source), name, "failed", str(error))
     except OSError as error:
-        if error.errno in _OF_ALL:
+        if error.errno in OF_ALL:
             raise
         return Outcome(str(found.source), name, "failed", f"{error}{_drop(found.source, out, name)}")
 

@@ -6,6 +6,7 @@
 __all__ = ['record_line', 'read_records', 'begin_run', 'Evaluation', 'evaluate']
 
 # %% ../../nbs/evaluation/06_runner.ipynb #36511fcd
+import hashlib
 import json
 import os
 import warnings
@@ -26,19 +27,39 @@ from .protocol import Protocol, by_protocol, for_dataset
 from .reports import class_report, plot_classes, report_csv
 from ..method.errors import DotsegError, plain
 from ..segmentation.images import ImageError, atomic_write
-from ..segmentation.outputs import IN_THE_WAY, hold_folder
-from ..segmentation.records import count_bytes, place
+from ..segmentation.outputs import OF_ALL, hold_folder
+from ..segmentation.records import count_bytes, discard, hash_pixels, place, read_report
 from ..segmentation.segmenter import Segmenter
 
 # %% ../../nbs/evaluation/06_runner.ipynb #463f4627
-def _stamp(example, saved):  # changes when the image or the mask does; last, is the prediction saved?
-    marks = []
-    for x in (example.image, example.mask):
-        if isinstance(x, np.ndarray):
-            marks.append([x.nbytes, zlib.crc32(np.ascontiguousarray(x).tobytes())])
-        else:
-            marks.append([x.stat().st_size, x.stat().st_mtime_ns] if x.exists() else None)
-    return [*marks, bool(saved)]
+def _look(x):  # at a file, before it is read, or at an array: bytes, and when it was changed, by the file and by the system; None: it is not there
+    if isinstance(x, np.ndarray):
+        return [x.nbytes, None, None]
+    try:
+        there = os.stat(x)
+    except OSError:
+        return None
+    return [there.st_size, there.st_mtime_ns, there.st_ctime_ns]
+
+
+def _hash(x):
+    if isinstance(x, np.ndarray):
+        return hash_pixels(x)
+    try:
+        with open(x, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def _stamp(example, seen, saved):  # what a record is of, and whether the prediction is saved
+    return [[[*look, _hash(x)] if look and look == _look(x) else None for x, look in zip((example.image, example.mask), seen)], bool(saved)]  # None: it has changed since
+
+
+def _unchanged(old, x):  # is it still what it was?
+    *before, known = old or [None]
+    now = _look(x)
+    return known is not None and now is not None and now[0] == before[0] and (now == before and now[1] is not None or known == _hash(x))
 
 
 def record_line(
@@ -103,6 +124,9 @@ def begin_run(
         return
     for old in (*folder.glob("counts-*.txt"), *folder.glob("result.*")):
         old.unlink()
+    masks = folder / "masks"
+    for name in {path.relative_to(masks).with_suffix("").as_posix() for path in masks.rglob("*") if path.suffix in (".json", ".png")}:
+        discard(masks, name)  # what is ours
     atomic_write(path, lambda file: file.write(json.dumps(run, indent=1).encode()))
 
 # %% ../../nbs/evaluation/06_runner.ipynb #6063a61d
@@ -169,34 +193,38 @@ def _look_at_masks(dataset):  # some of them, before anything is computed
         check_counted(dataset.spec, pixels, ignored)
 
 
-class _Reader:  # the pictures of examples, one after another; each waits with its stamp, truth and mask until its result is there
-    def __init__(self, examples, masks, on_error):
-        self.examples, self.masks, self.on_error, self.waiting = examples, masks, on_error, deque()
+class _Reader:  # the pictures of examples, one after another; each waits with what was seen of it, its truth and its mask until its result is there
+    def __init__(self, examples, on_error):
+        self.examples, self.on_error, self.waiting = examples, on_error, deque()
 
     def __iter__(self):
         for example in self.examples:
-            stamp = _stamp(example, self.masks)  # first, so that a change while it is read is seen the next time
+            seen = [_look(x) for x in (example.image, example.mask)]  # first, so that a change while it is read is seen the next time
             try:
                 values = example.values()
                 picture, truth = example.read(values)
             except ImageError as error:
                 self.on_error(example, error)
                 continue
-            self.waiting.append((example, stamp, truth, values))
+            self.waiting.append((example, seen, truth, values))
             yield picture
 
 
-def _recorded(records, name, stamp, size):  # what was saved with its prediction serves a run that wants none, too
-    keys = [(name, json.dumps([*stamp[:-1], saved])) for saved in (stamp[-1], True)]
-    found = (records[key] for key in keys if key in records)
-    return next((x for x in found if x.size == 0 or (x.min() >= 0 and x[0].max() < size)), None)
+def _recorded(records, example, saved, size):  # the counts of an image as it is now; what was saved with its prediction serves a run that wants none, too
+    for stamp, counts in reversed(records):
+        try:
+            (image, mask), was_saved = stamp
+            same = (was_saved or not saved) and _unchanged(image, example.image) and _unchanged(mask, example.mask)
+        except (TypeError, ValueError):  # not written by us
+            continue
+        if same and (counts.size == 0 or (counts.min() >= 0 and counts[0].max() < size)):
+            return counts
+    return None
 
 
 def _is_saved(masks, name):  # is a prediction there, and whole?
-    try:
-        return json.loads((masks / f"{name}.json").read_text("utf-8"))["bytes"]["palette"] == count_bytes(place(masks, name, "palette")) != 0
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return False
+    report = read_report(place(masks, name, "report"))
+    return report is not None and report.get("bytes", {}).get("palette") == count_bytes(place(masks, name, "palette")) != 0
 
 
 def _append(file, path, line):  # at once, and to the file of that name
@@ -206,24 +234,42 @@ def _append(file, path, line):  # at once, and to the file of that name
         raise DotsegError(f"folder: {path} was replaced during the run; give the same command again")
 
 
-def _count_all(segmenter, examples, classes, folder, group, masks, batch_size):  # -> counts, {excluded: why}
-    from tqdm import tqdm
-
-    spec, records, excluded, to_do = examples.spec, read_records(folder), {}, []
-    k = len(spec.classes)
-    total = torch.zeros(k * k + (k + 1) ** 2 + 1 + len(_left_out(spec)), dtype=torch.int64)
-    path = folder / f"counts-{group.rank}.txt"
-    with open(path, "ab") as file, tqdm(total=len(examples), desc="evaluate", unit="image", disable=True if group.rank else None) as bar:
-        _append(file, path, b"\n")  # whatever was torn ends here
-        for example in examples:
-            group.beat()
-            seen = _recorded(records, example.name, _stamp(example, masks), len(total))
-            if seen is None or (masks and not _is_saved(masks, example.name)):
-                to_do.append(example)
-                continue
+def _take_up(examples, folder, group, masks, total, bar):  # adds what is recorded to `total` -> the examples that are to be done
+    to_do, records = [], {}
+    for (name, stamp), counts in read_records(folder).items():
+        records.setdefault(name, []).append((json.loads(stamp), counts))
+    for example in examples:
+        group.beat()
+        seen = _recorded(records.get(example.name, []), example, masks, len(total))
+        if seen is not None and (not masks or _is_saved(masks, example.name)):
             places, numbers = torch.from_numpy(seen)
             total[places] += numbers
             bar.update()
+        else:
+            discard(folder / "masks", example.name)  # of before
+            to_do.append(example)
+    return to_do
+
+
+def _save(found, example, masks):  # -> why it cannot be saved, if that is the fault of this image alone
+    source = None if isinstance(example.image, np.ndarray) else str(example.image)
+    try:
+        replace(found, source=source).save(masks, example.name, overwrite=True)
+    except (DotsegError, OSError) as error:
+        if getattr(error, "errno", None) in OF_ALL:
+            raise
+        return error
+    return None
+
+
+def _count_all(segmenter, examples, classes, folder, group, masks, batch_size):  # -> counts, {excluded: why}
+    from tqdm import tqdm
+
+    spec, excluded, k = examples.spec, {}, len(examples.spec.classes)
+    total = torch.zeros(k * k + (k + 1) ** 2 + 1 + len(_left_out(spec)), dtype=torch.int64)
+    path = folder / f"counts-{group.rank}.txt"
+    with tqdm(total=len(examples), desc="evaluate", unit="image", disable=True if group.rank else None) as bar:
+        to_do = _take_up(examples, folder, group, masks, total, bar)
 
         def leave_out(example, error):
             excluded[example.name] = plain(error)
@@ -231,24 +277,20 @@ def _count_all(segmenter, examples, classes, folder, group, masks, batch_size): 
             group.beat()
             bar.update()
 
-        reader = _Reader(to_do, masks, leave_out)
-        for found in segmenter.stream(reader, classes, batch_size):
-            example, stamp, truth, values = reader.waiting.popleft()
-            group.beat()
-            if masks:
-                source = None if isinstance(example.image, np.ndarray) else str(example.image)
-                try:
-                    replace(found, source=source).save(masks, example.name, overwrite=True)  # the folder holds one run alone
-                except (DotsegError, OSError) as error:
-                    if isinstance(error, OSError) and error.errno not in IN_THE_WAY:
-                        raise
+        reader = _Reader(to_do, leave_out)
+        with open(path, "ab") as file:
+            _append(file, path, b"\n")  # whatever was torn ends here
+            for found in segmenter.stream(reader, classes, batch_size):
+                example, seen, truth, values = reader.waiting.popleft()
+                group.beat()
+                if masks and (error := _save(found, example, masks)):
                     leave_out(example, error)
                     continue
-            counts = _count(truth, values, found, spec)
-            _append(file, path, record_line(example.name, stamp, counts))
-            total += counts
-            bar.set_postfix(mIoU=f"{100 * mean_iou(_split(total, spec)[0]).item():.2f}%", refresh=False)
-            bar.update()
+                counts = _count(truth, values, found, spec)
+                _append(file, path, record_line(example.name, _stamp(example, seen, masks), counts))
+                total += counts
+                bar.set_postfix(mIoU=f"{100 * mean_iou(_split(total, spec)[0]).item():.2f}%", refresh=False)
+                bar.update()
     if masks and (lost := [example.name for example in to_do if example.name not in excluded and not _is_saved(masks, example.name)]):
         raise DotsegError(f"folder: {len(lost)} masks such as {lost[0]} have gone from {masks} during the run; give the same command again")
     return total, excluded
@@ -282,6 +324,8 @@ def evaluate(
         if group.rank == 0:
             try:
                 stack.enter_context(hold_folder(folder))
+                if save_masks:
+                    stack.enter_context(hold_folder(folder / "masks"))
                 begin_run(folder, run, fresh)
                 _look_at_masks(dataset)
             except DotsegError as error:  # every process has the same to say
