@@ -17,7 +17,8 @@ from PIL import Image
 from dotseg import __version__
 from dotseg.app import command_line as cli
 from dotseg.app.command_line import main
-from dotseg.app.folders import find_images, is_done
+from dotseg.app.folders import find_images
+from dotseg.app.runs import is_done
 from dotseg.miniature.picturebook import CLASSES, draw_scene
 from dotseg.segmentation import segmenter as segmenter_module
 from dotseg.segmentation.images import READ
@@ -62,7 +63,7 @@ def fake(*words, classes="dark, light"):
 
 
 def files(folder):
-    return {p.relative_to(folder).as_posix() for p in Path(folder).rglob("*") if p.is_file()}
+    return {p.relative_to(folder).as_posix() for p in Path(folder).rglob("*") if p.is_file() and not p.name.startswith(".dotseg")}
 
 
 def stamps(folder):
@@ -91,21 +92,38 @@ def test_demo_writes_what_it_says(home):
     for name in files("out") - {"page.png", "classes.txt"}:
         assert str(Path("out") / name) in done.stdout
     mask, report = np.asarray(Image.open("out/mask.png")), json.loads(Path("out/mask.json").read_text())
-    assert mask.shape == (128, 128) and report["source"] == str(Path("out/page.png"))
+    assert mask.shape == (128, 128) and report["source"] == str(Path("out/page.png").resolve())
     for name, share in report["areas"].items():
         assert (mask == CLASSES.index(name)).mean() == share
         assert f"  {name:10}{share:6.1%} of the page" in done.stdout
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs a named pipe")
+STANDS_STILL = """
+import sys, time
+from dotseg.app.command_line import main
+from dotseg.segmentation import segmenter
+
+load_image = segmenter.load_image
+
+def slow(item):
+    if str(item) == "b.png":
+        time.sleep(600)
+    return load_image(item)
+
+segmenter.load_image = slow
+sys.exit(main())
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs signals")
 def test_interrupted_and_taken_up_again(home):
     names = ["a.png", "b.png", "c.png"]
     for i in (0, 2):
         Image.fromarray(draw_scene(i).image).save(names[i])
-    os.mkfifo("b.png")  # reading it waits for a writer: the run stands still here, however fast the machine
+    Path("b.png").write_bytes(Path("a.png").read_bytes())
     words = ["segment", *names, "--classes", ",".join(CLASSES), "--preset", "picturebook", "--batch-size", "1", "--overlay"]
     process = subprocess.Popen(
-        [SCRIPT, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
+        [sys.executable, "-c", STANDS_STILL, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in a shell's background job
     )
     while not Path("out/a.json").exists() and process.poll() is None:
@@ -124,7 +142,7 @@ def test_interrupted_and_taken_up_again(home):
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert done.stdout == "2 of 3 masks are in out\n"
     lines = done.stderr.splitlines()
-    assert lines[:2] == ["1 of 3 images were already done in out", "Skipped 1 of 3 images that could not be read:"]
+    assert lines[:2] == ["1 of 3 images were already done in out", "No mask for 1 of 3 images:"]
     assert len(lines) == 3 and lines[2].startswith("  b.png: cannot be read as an image: ")
     assert files("out") == {f"{n}{e}" for n in "ac" for e in (".png", ".overlay.png", ".json")} | {"classes.txt"}
     assert {name: stamp for name, stamp in stamps("out").items() if name in before} == before
@@ -141,12 +159,12 @@ def test_a_folder_with_everything(home, capsys):
     assert fake("in", "--out", "masks") == 1
     out, err = capsys.readouterr()
     assert out == "6 of 7 masks are in masks\n"
-    assert err == f"Skipped 1 of 7 images that could not be read:\n  {Path('in/broken.png')}: not an image, or of a kind that is not read ({', '.join(READ)})\n"
+    assert err == f"No mask for 1 of 7 images:\n  {Path('in/broken.png')}: not an image, or of a kind that is not read ({', '.join(READ)})\n"
     names = {"a", "b.jpg", "b.png", "sub/a", "x.y", "Bär 1"}
     assert files("masks") == {f"{name}{ending}" for name in names for ending in (".png", ".json")} | {"classes.txt"}
     assert Path("masks/classes.txt").read_text() == "dark\nlight\n"
     report = json.loads(Path("masks/sub/a.json").read_text())
-    assert report["source"] == str(Path("in/sub/a.TIF")) and report["areas"] == {"light": 1.0}
+    assert report["source"] == str(Path("in/sub/a.TIF").resolve()) and report["areas"] == {"light": 1.0}
 
 
 def test_names_do_not_depend_on_how_a_file_is_named(home):
@@ -224,28 +242,41 @@ def test_what_is_done_is_not_done_again(home, capsys):
 
     Path("out/a.json").unlink()
     assert redone("--overlay", classes="light, dark") == ["a.overlay.png", "a.png"]
-    for broken in ("", "[]", "{", "null", '{"settings": 3}'):
-        Path("out/b.json").write_text(broken)
-        assert redone(classes="light, dark") == ["b.png"]
+    report = Path("out/b.json").read_bytes()
+    for broken in (b"", report[:40], report[:-9], b'{"software": "dotseg (report)", "settings": 3}', b'{"software": "dotseg (report)", "image": ' + b"[" * 100_000):
+        Path("out/b.json").write_bytes(broken)
+        assert redone(classes="light, dark") == ["b.overlay.png", "b.png"]
+    capsys.readouterr()
+    for foreign in ("[]", "{", "null", '{"settings": 3}', "[" * 100_000, '{"version": "5.5.0", "shapes": []}'):
+        Path("out/b.json").write_text(foreign)
+        assert fake("in", classes="light, dark") == 1
+        assert "b.json was not made by dotseg, and stays as it is" in capsys.readouterr().err and Path("out/b.json").read_text() == foreign
+    Path("out/b.json").unlink()
+    assert redone(classes="light, dark") == ["b.overlay.png", "b.png"]
     Path("out/b.png").unlink()
-    assert redone(classes="light, dark") == ["b.png"]
+    assert redone(classes="light, dark") == ["b.overlay.png", "b.png"]
     draw("in/c.png")
     assert redone(classes="light, dark") == ["c.png"]
 
 
-def test_another_image_of_the_same_name_is_not_done(home):
+def test_another_image_of_the_same_name_is_not_done(home, capsys):
     draw("one/a.png", value=0)
     draw("two/a.png", value=255)
     assert fake("one") == 0
     assert np.asarray(Image.open("out/a.png")).max() == 0
-    assert fake("two") == 0
+    assert fake("two") == 1, "what another image left is not overwritten"
+    assert np.asarray(Image.open("out/a.png")).max() == 0
+    said = capsys.readouterr().err
+    assert all(str(Path(name).resolve()) in said for name in ("one/a.png", "two/a.png")) and "--overwrite" in said
+    assert fake("two", "--overwrite") == 0
     assert np.asarray(Image.open("out/a.png")).min() == 1
-    draw("two/a.png", value=0)
-    made = Path("out/a.json").stat().st_mtime
-    os.utime("two/a.png", (made + 5, made + 5))  # edited after its mask was made
     settings = json.loads(Path("out/a.json").read_text())["settings"]
-    assert not is_done(Path("two/a.png"), Path("out"), "a", settings)
-    os.utime("two/a.png", (made - 5, made - 5))
+    assert is_done(Path("two/a.png"), Path("out"), "a", settings)
+    seen = os.stat("two/a.png")
+    for later in (5, -5):  # an image that is edited, and an older one that is moved over it
+        os.utime("two/a.png", ns=(seen.st_atime_ns, seen.st_mtime_ns + later * 10**9))
+        assert not is_done(Path("two/a.png"), Path("out"), "a", settings)
+    os.utime("two/a.png", ns=(seen.st_atime_ns, seen.st_mtime_ns))
     assert is_done(Path("two/a.png"), Path("out"), "a", settings)
     assert not is_done(Path("two/a.png"), Path("out"), "a", settings, ["palette", "overlay"])
     assert not is_done(Path("two/a.png"), Path("out"), "a", settings | {"version": "0"})
@@ -294,8 +325,13 @@ def test_breaking_off_in_the_middle_of_a_file(home, capsys, monkeypatch, error, 
 def test_an_output_that_is_a_file(home, capsys):
     draw("a.png")
     Path("out").write_text("precious")
-    assert fake("a.png") == 1
-    assert "out" in capsys.readouterr().err and Path("out").read_text() == "precious"
+    for out in ("out", "out/below"):
+        assert fake("a.png", "--out", out) == 2
+        said = capsys.readouterr().err
+        assert "is a file" in said and "goes on from here" not in said and Path("out").read_text() == "precious"
+    for command in (["demo"], ["evaluate", "picturebook", "--preset", "fake", "--limit", "1"]):
+        assert main([*command, "--out", "out"]) == 2
+        assert "is a file" in capsys.readouterr().err and Path("out").read_text() == "precious"
 
 
 def test_a_bug_keeps_its_traceback(home, monkeypatch):

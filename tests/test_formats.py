@@ -24,9 +24,10 @@ from dotseg.app.command_line import main
 from dotseg.method.errors import DotsegError
 from dotseg.method.measures import MEASURES
 from dotseg.method.refine import DiscrepancyConfig
-from dotseg.segmentation.formats import COCO_FILE, FORMATS, check_formats, label_confidence, place, polygons, to_coco, to_labelme
+from dotseg.segmentation.formats import check_formats, label_confidence, polygons, to_coco, to_labelme
 from dotseg.segmentation.images import ImageError, count_pages, load_image, read_frames
 from dotseg.segmentation.presets import PRESETS, Preset
+from dotseg.segmentation.records import COCO_FILE, FORMATS, place
 from dotseg.segmentation.segmenter import Segmentation, Segmenter
 
 NAMES = ["dark", "grey", "light"]
@@ -128,7 +129,7 @@ def test_everything_at_once(tmp_path):
     np.testing.assert_allclose(sure / 65535, found.confidence.float(), atol=1e-5)
     document = json.loads((tmp_path / "out/labelme/deep/a.json").read_text("utf-8"))
     np.testing.assert_array_equal(skimage.io.imread(tmp_path / "out/labelme/deep" / document["imagePath"]), found.image)
-    assert document["imageData"] is None and {"version", "flags", "shapes", "imagePath", "imageData", "imageHeight", "imageWidth"} == set(document)
+    assert document["imageData"] is None and {"software", "version", "flags", "shapes", "imagePath", "imageData", "imageHeight", "imageWidth"} == set(document)
     coco = reader_of(tmp_path / "out/coco/deep/a.json")
     assert coco.loadImgs(1)[0]["file_name"] == "deep/a.png" and [c["name"] for c in coco.loadCats(coco.getCatIds())] == found.classes
 
@@ -299,7 +300,7 @@ def run(*words, classes="dark, light"):
 
 
 def files(folder="out"):
-    return {p.relative_to(folder).as_posix() for p in Path(folder).rglob("*") if p.is_file()}
+    return {p.relative_to(folder).as_posix() for p in Path(folder).rglob("*") if p.is_file() and not p.name.startswith(".dotseg")}
 
 
 def stamps():
@@ -459,7 +460,7 @@ def test_json_lines(home, capsys):
     assert bad["status"] == "failed" and "not an image" in bad["reason"] and bad["outputs"] == {}
     assert run("in", "--json", "--quiet", "--format", "palette,grey") == 1
     out, err = capsys.readouterr()
-    assert {json.loads(line)["status"] for line in out.splitlines()} == {"skipped", "failed"} and err.startswith("Skipped 1 of 2")
+    assert {json.loads(line)["status"] for line in out.splitlines()} == {"skipped", "failed"} and err.startswith("No mask for 1 of 2 images:")
 
 
 def test_a_dry_run_loads_and_writes_nothing(home, capsys, monkeypatch):
@@ -477,7 +478,7 @@ def test_quiet_says_nothing_but_what_failed(home, capsys, monkeypatch):
     draw("a.png", "b.png")
     assert run("a.png", "--quiet") == 0 and capsys.readouterr() == ("", "")
     Path("b.png").write_text("no image")
-    assert run("a.png", "b.png", "--quiet") == 1 and capsys.readouterr().err.startswith("Skipped 1 of 2")
+    assert run("a.png", "b.png", "--quiet") == 1 and capsys.readouterr().err.startswith("No mask for 1 of 2 images:")
 
 
 # --- frames ---
@@ -507,7 +508,7 @@ def test_frames_are_images_of_their_own(home, capsys):
     assert {name for name in files("out/grey")} == {"a.png", *(f"film.f000{i}.png" for i in (1, 2, 3)), *(f"{n}.f000{i}.png" for n in "gtw" for i in (1, 2))}
     for n in "gtw":
         assert [np.asarray(Image.open(f"out/grey/{n}.f000{i}.png")).max() for i in (1, 2)] == [0, 1]
-    assert json.loads(Path("out/g.f0002.json").read_text())["source"] == f"{Path('in/g.gif')}#0002"
+    assert json.loads(Path("out/g.f0002.json").read_text())["source"] == f"{Path('in/g.gif').resolve()}#0002"
     assert [image["file_name"] for image in reader_of(f"out/{COCO_FILE}").dataset["images"]][:2] == ["a.png", "film.f0001.png"]
     assert capsys.readouterr().out == "10 of 10 masks are in out\n"
     Path("out/film.f0002.json").unlink()
@@ -537,7 +538,8 @@ def test_frames_are_read_as_they_are_needed(home, monkeypatch):
             yield frame
 
     monkeypatch.setattr("dotseg.segmentation.images.read_frames", counting)
-    from dotseg.app.folders import find_images, segment_files
+    from dotseg.app.folders import find_images
+    from dotseg.app.runs import segment_files
 
     seg = Segmenter(levels, itself, DiscrepancyConfig(jbu=False))
     for _ in segment_files(seg, find_images(["film.mp4"], Path("out"), frames=True), ["dark", "light"], Path("out"), batch_size=4, frames=True):

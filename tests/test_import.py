@@ -17,7 +17,7 @@ WINGS = {
     "models": {"torch", "open_clip", "diffusers", "transformers", "safetensors", "huggingface_hub"},
     "miniature": {"torch", "numpy", "PIL", "open_clip", "diffusers", "safetensors", "tqdm"},
     "figures": {"torch", "numpy", "PIL", "matplotlib", "colorcet"},
-    "segmentation": {"torch", "numpy", "PIL", "open_clip", "diffusers", "transformers"},
+    "segmentation": {"torch", "numpy", "PIL", "open_clip", "diffusers", "transformers", "filelock"},
     "evaluation": {"torch", "numpy", "PIL", "tqdm", "matplotlib", "pycocotools"},
     "app": {"torch", "numpy", "PIL", "tqdm", "matplotlib", "ipywidgets", "anywidget", "traitlets", "ray"},
 }

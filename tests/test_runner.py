@@ -1,14 +1,15 @@
 import io
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
+import forking
 import numpy as np
 import pytest
 import torch
@@ -20,19 +21,23 @@ from PIL import Image
 from dotseg.evaluation.datasets import load_dataset, load_folder
 from dotseg.evaluation.metrics import confusion_matrix
 from dotseg.evaluation.protocol import Protocol, by_protocol
-from dotseg.evaluation.runner import begin_run, evaluate, gather, local_device, processes, read_records, record_line, sum_counts
+from dotseg.evaluation.processes import local_device, processes
+from dotseg.evaluation.runner import begin_run, evaluate, read_records, record_line
+from dotseg.method.errors import DotsegError
 from dotseg.method.refine import DiscrepancyConfig
 from dotseg.segmentation.segmenter import Segmenter
 
 PROGRAM = """
 import os, sys, torch
 import torch.nn.functional as F
+from dotseg.evaluation import processes
 from dotseg.evaluation.datasets import load_dataset
 from dotseg.evaluation.runner import evaluate
 from dotseg.method.refine import DiscrepancyConfig
 from dotseg.segmentation.segmenter import Segmenter
 
 torch.set_num_threads(1)
+processes.SILENCE = float(os.environ.get("SILENCE", 60))
 seen = 0
 
 def logits(images, classes):
@@ -41,7 +46,7 @@ def logits(images, classes):
     if os.environ.get("VICTIM", "0") == os.environ.get("RANK", "0") and seen == int(os.environ.get("AT", 0)):
         if os.environ["HOW"] == "raise":
             raise RuntimeError("the disk is on fire")
-        os.kill(os.getpid(), 9)
+        os.kill(os.getpid(), {"kill": 9, "stop": 19}[os.environ["HOW"]])
     small = F.adaptive_avg_pool2d(images, 8)
     return torch.stack([torch.cos(3 * small.sum(1) + c) for c in range(len(classes))], 1)
 
@@ -128,10 +133,6 @@ def test_figure_of_the_classes(files):
     evaluate(cheap(), folder_of(files), files / "run")
     with Image.open(files / "run/result.png") as figure:
         assert figure.format == "PNG" and min(figure.size) > 100 and len(figure.convert("L").getcolors()) > 10
-    for path in (files / "masks").rglob("*.png"):
-        Image.new("L", Image.open(path).size, 255).save(path)
-    nothing = evaluate(cheap(), folder_of(files), files / "void")
-    assert nothing.report["summary"]["miou"] is None and not (files / "void/result.png").exists()
 
 
 class Terminal(io.StringIO):
@@ -232,8 +233,10 @@ def test_other_settings_are_refused(files, change):
 
 def test_foreign_run_file(tmp_path):
     (tmp_path / "run.json").write_text("{}")
-    assert "was None, is 1" in begin_run(tmp_path, {"a": 1})
-    assert begin_run(tmp_path, {"a": 1}, fresh=True) is None and begin_run(tmp_path, {"a": 1}) is None
+    with pytest.raises(DotsegError, match="was None, is 1"):
+        begin_run(tmp_path, {"a": 1})
+    begin_run(tmp_path, {"a": 1}, fresh=True)
+    begin_run(tmp_path, {"a": 1})
 
 
 def test_background(files):
@@ -329,7 +332,7 @@ def test_a_process_that_dies_ends_the_run(program, expected, tmp_path, how):
     spent = time.time() - (tmp_path / "counts-1.txt").stat().st_mtime  # since its first image was written down; it dies at its second
     assert done.returncode != 0 and spent < 60 and not (tmp_path / "result.json").exists()
     if how == "raise":
-        assert "[rank1]: Traceback (most recent call last):" in done.stderr and "[rank1]: RuntimeError: the disk is on fire" in done.stderr
+        assert "Traceback (most recent call last):" in done.stderr and "RuntimeError: the disk is on fire" in done.stderr
     else:
         assert "Signal 9 (SIGKILL)" in done.stderr and "rank      : 1" in done.stderr
     kept = len(read_records(tmp_path))
@@ -348,46 +351,76 @@ def test_the_command_under_torchrun(tmp_path):
     assert several.stdout.count("3 images; ") == 1 and several.stdout.replace("two", "one") == single.stdout
 
 
+@pytest.mark.slow
+def test_a_process_that_hangs_ends_the_run(program, expected, tmp_path):
+    "Stopped, not dead: the others say which it is, and torchrun ends it."
+    done = run(program, tmp_path, *TORCHRUN, "2", VICTIM="1", AT="2", HOW="stop", SILENCE="4")
+    spent = time.time() - (tmp_path / "counts-1.txt").stat().st_mtime  # since its first image; torchrun gives what it ends half a minute
+    assert done.returncode != 0 and spent < 60 and "number 1 of 0 to 1 has given no sign of life for 4 seconds" in done.stderr
+    assert "counted 11 computed 4 " in run(program, tmp_path).stdout  # 6 of the first, 1 of the second
+    assert (tmp_path / "result.json").read_text() == expected
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return str(s.getsockname()[1])
 
 
-def test_without_torchrun_the_others_notice(program, tmp_path):
-    "Started by hand, as other launchers do: nobody stops the survivor, so it must see for itself that its peer is gone."
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "VICTIM": "1", "AT": "3", "HOW": "kill"}
-    both = [subprocess.Popen([sys.executable, program, tmp_path], env={**env, "RANK": str(r)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for r in (0, 1)]
+@pytest.mark.parametrize("how, victim, said", [("kill", 1, "number 1 of 0 to 1 has given no sign of life"), ("stop", 1, "number 1 of 0 to 1 has given no sign of life"),
+                                               ("stop", 0, "the store does not answer")])
+def test_without_torchrun_the_others_notice(tmp_path, monkeypatch, how, victim, said):
+    "Started by hand, as other launchers do: nobody stops the survivor, so it must see for itself that its peer is gone, though it be the one that keeps the store."
+    monkeypatch.setattr("dotseg.evaluation.processes.SILENCE", 3.0)
+    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+
+    def work(rank):
+        segmenter, seen = cheap(), []
+
+        def logits(images, classes):
+            seen.append(1)
+            if rank == victim and len(seen) == 3:
+                os.kill(os.getpid(), {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}[how])
+            return segmenter.logit_source(images, classes)
+
+        evaluate(Segmenter(logits, None, DiscrepancyConfig(mode="logits")), load_dataset("picturebook")[:11], tmp_path, batch_size=1)
+
+    both = [forking.begin(work, rank, RANK=str(rank), **place) for rank in (0, 1)]
     try:
-        assert both[1].wait(300) == -9
-        _, error = both[0].communicate(timeout=120)
-        assert both[0].returncode not in (0, None) and "Traceback" in error
+        code, error = forking.finish(both[1 - victim])
+        assert code == 1 and "DotsegError: processes: " in error and said in error
+        assert both[victim].exitcode == (-9 if how == "kill" else None)
     finally:
-        for p in both:
-            p.kill()
-            p.communicate()
+        for process in both:
+            process.kill()
+            process.join()
 
 
 @pytest.mark.parametrize("rank", ["0", "1"])
 def test_a_process_that_never_comes(monkeypatch, rank):
+    monkeypatch.setattr("dotseg.evaluation.processes.PATIENCE", 2.0)
     for name, value in {"RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}.items():
         monkeypatch.setenv(name, value)
     begun = time.monotonic()
-    with pytest.raises(torch.distributed.DistError), processes(timedelta(seconds=2)):
-        pass
-    assert time.monotonic() - begun < 60 and not torch.distributed.is_initialized()
+    with pytest.raises(DotsegError, match="processes: not all have come"), processes() as group:
+        group.gather(None)
+    assert time.monotonic() - begun < 60
 
 
 def test_one_process_of_a_group(monkeypatch, files):
     for name, value in {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}.items():
         monkeypatch.setenv(name, value)
-    with processes() as place:
-        assert place == (0, 1) and gather("x") == ["x"]
-        counts = torch.tensor([2**62, 1])
-        assert torch.equal(sum_counts(counts, "cpu"), counts)
-        result = evaluate(cheap(), folder_of(files), files / "run")  # joins the group that is there
-        assert torch.distributed.is_initialized() and result.images == 5
-    assert not torch.distributed.is_initialized()
+    counts = torch.tensor([2**62, 1])
+    torch.distributed.init_process_group("gloo")
+    try:
+        for _ in range(2):
+            with processes() as group:
+                assert (group.rank, group.ranks) == (0, 1) and group.gather("x") == ["x"] and torch.equal(group.add_up(counts), counts)
+                assert evaluate(cheap(), folder_of(files), files / "run").images == 5  # in the same group, within the other
+    finally:
+        torch.distributed.destroy_process_group()
+    with processes() as group:  # of the environment
+        assert (group.rank, group.ranks) == (0, 1) and torch.equal(group.add_up(counts), counts)
 
 
 def test_local_device(monkeypatch):

@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import io
 import json
 import os
@@ -19,6 +20,7 @@ from PIL import Image
 
 from dotseg.segmentation import pipeline as module
 from dotseg.figures.palette import class_colours
+from dotseg.method.errors import DotsegError
 from dotseg.method.measures import MEASURES, MaximumVelocity, OptimalPath
 from dotseg.method.refine import DiscrepancyConfig
 from dotseg.miniature.picturebook import CLASSES, draw_scene
@@ -115,7 +117,6 @@ def transparent_palette():
         (Image.fromarray(GREYS.astype(np.uint16) * 257), IN_THREE, "deep.png"),
         (Image.fromarray(GREYS.astype(np.uint16) * 257), IN_THREE, "deep.tif"),
         (Image.frombytes("I;16B", (6, 1), (GREYS.astype(">u2") * 257).astype(">u2").tobytes()), IN_THREE, "big-endian.tif"),
-        (Image.fromarray(GREYS.astype(np.int32) * 257), IN_THREE, "int32.tif"),
         (Image.fromarray(np.stack([0 * GREYS, 255 - GREYS], -1)), IN_THREE, "la.png"),
         (Image.fromarray(np.dstack([0 * IN_THREE, 255 - GREYS])), IN_THREE, "rgba.png"),
         (Image.fromarray(GREYS > 127), (IN_THREE > 127) * 255, "bit.png"),
@@ -200,19 +201,19 @@ def test_alpha_is_over_white():
         (np.where(np.arange(48).reshape(4, 4, 3) == 7, np.nan, 0.5), "got floats from nan"),
         (np.full((4, 4, 3), np.inf), "got floats from inf"),
         (torch.full((3, 4, 4), torch.nan), "got floats from nan"),
-        (np.zeros((4, 4, 2), np.uint8), r"got shape \(4, 4, 2\)"),
-        (np.zeros((4, 4, 5), np.uint8), r"got shape \(4, 4, 5\)"),
-        (np.zeros((3, 40, 40), np.uint8), r"got shape \(3, 40, 40\)"),
-        (torch.zeros(40, 40, 3), r"got shape"),
-        (torch.zeros(1, 3, 40, 40), r"got shape \(1, 3, 40, 40\)"),
-        (np.zeros(4, np.uint8), r"got shape \(4,\)"),
-        (np.zeros((0, 4, 3), np.uint8), r"got shape \(0, 4, 3\)"),
+        (np.zeros((4, 4, 2), np.uint8), r"got an array of shape \(4, 4, 2\)"),
+        (np.zeros((4, 4, 5), np.uint8), r"got an array of shape \(4, 4, 5\)"),
+        (np.zeros((3, 40, 40), np.uint8), r"got an array of shape \(3, 40, 40\), .*; x.transpose\(1, 2, 0\)"),
+        (torch.zeros(40, 50, 3), r"got a tensor of shape \(40, 50, 3\), .*; x.permute\(2, 0, 1\) puts the channels first"),
+        (torch.zeros(1, 3, 40, 40), r"got a tensor of shape \(1, 3, 40, 40\), .*; several images go through stream"),
+        (np.zeros(4, np.uint8), r"got an array of shape \(4,\)"),
+        (np.zeros((0, 4, 3), np.uint8), r"got an array of shape \(0, 4, 3\)"),
         (np.zeros((4, 4, 3), np.int64), "got int64"),
         (np.zeros((4, 4, 3), np.uint32), "got uint32"),
         (np.zeros((4, 4, 3), complex), "got complex"),
         (np.full((4, 4), "x"), "got <U1"),
-        (Image.new("F", (4, 4)), "floating-point pixels"),
-        (Image.fromarray(np.array([[-1, 70000]], np.int32)), "32-bit pixels from -1 to 70000"),
+        (Image.new("F", (4, 4)), "float32 pixels from 0 to 0: which number is white"),
+        (Image.fromarray(np.array([[-1, 70000]], np.int32)), "int32 pixels from -1 to 70000: which number is white"),
         (None, "got NoneType"),
         (7, "got int"),
         ([[0, 1]], "got list"),
@@ -384,10 +385,13 @@ def test_the_report_is_complete_and_strict(tmp_path):
     out = seg(path, ["Bär", '"quoted"', "画像"])
     mask = out.save(tmp_path / "deep" / "er", format=["palette", "overlay"])
     assert mask == tmp_path / "deep" / "er" / "scene.v2.png"
-    assert sorted(p.name for p in mask.parent.iterdir()) == ["classes.txt", "scene.v2.json", "scene.v2.overlay.png", "scene.v2.png"]
+    assert sorted(p.name for p in mask.parent.iterdir()) == [".dotseg", "classes.txt", "scene.v2.json", "scene.v2.overlay.png", "scene.v2.png"]
     report = json.loads((mask.parent / "scene.v2.json").read_bytes(), parse_constant=refuse_constant)
+    image = report.pop("image")
+    assert image == {"file": str(path.resolve()), "bytes": path.stat().st_size, "mtime_ns": path.stat().st_mtime_ns, "inode": path.stat().st_ino,
+                     "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     assert report == {
-        "source": str(path), "size": [20, 30], "worked_at": [20, 30], "areas": out.areas, "kept": out.classes, "dropped": {}, "notes": [],
+        "software": "dotseg (report)", "source": str(path.resolve()), "size": [20, 30], "worked_at": [20, 30], "areas": out.areas, "kept": out.classes, "dropped": {}, "notes": [],
         "diagnostics": out.diagnostics.describe(), "settings": seg.settings(out.classes),
         "confidence": {name: round(mean, 4) for name, mean in out.class_confidence.items()}, "formats": ["palette", "overlay"], "overlay_alpha": 0.7,
         "bytes": {"palette": mask.stat().st_size, "overlay": (mask.parent / "scene.v2.overlay.png").stat().st_size},
@@ -471,7 +475,7 @@ def test_save_that_fails_leaves_no_half_file_and_no_report(tmp_path, monkeypatch
             with pytest.raises(type(error)):
                 out.save(tmp_path, "m", ["palette", "overlay"])
         calls.clear()
-        after = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+        after = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.name != ".dotseg"}
         assert "m.json" not in after  # so that a run that goes on does this image again
         assert set(after) <= {"m.png", "m.overlay.png", "classes.txt"}
         for name, content in after.items():
@@ -482,7 +486,7 @@ def test_save_that_fails_leaves_no_half_file_and_no_report(tmp_path, monkeypatch
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError):
+    with pytest.raises(DotsegError, match="Not a directory"):
         fake()(BYTES, NAMES).save(tmp_path / "file" / "below")
 
 

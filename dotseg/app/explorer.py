@@ -17,7 +17,6 @@ import ipywidgets as widgets
 import numpy as np
 import torch
 import traitlets
-from PIL import UnidentifiedImageError
 
 from .stages import Stages, python_lines
 from ..figures.palette import class_colours
@@ -28,7 +27,7 @@ from ..method.errors import DotsegError
 from ..method.measures import MEASURES, Fused, MaximumVelocity, Measure, OptimalPath
 from ..method.refine import DiscrepancyConfig
 from ..models.prompts import check_classes, class_names
-from ..segmentation.images import READ, ImageError, atomic_write, open_picture
+from ..segmentation.images import atomic_write, read_picture
 from ..segmentation.segmenter import Segmentation, Segmenter
 
 # %% ../../nbs/app/05_explorer.ipynb #255d96bd
@@ -227,11 +226,8 @@ class Explorer(widgets.VBox):
 
     def _open(self):
         upload = self.controls["upload"].value[0]
-        try:
-            image = open_picture(io.BytesIO(upload["content"]))
-        except UnidentifiedImageError:
-            raise ImageError(f"{upload['name']}: not an image, or of a kind that is not read ({', '.join(READ)})") from None
-        self.stages, self.source = Stages(self.segmenter, image), None
+        picture = read_picture(io.BytesIO(upload["content"]), upload["name"])
+        self.stages, self.source = Stages(self.segmenter, picture), None
         return self._show()
 
     def _save(self):

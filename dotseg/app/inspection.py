@@ -22,9 +22,11 @@ from ..figures.plots import overlay
 from ..figures.viewers import attention_viewer
 from ..method.attention import resize_attention
 from ..method.background import NAME
+from ..method.errors import DotsegError
 from ..method.refine import select
 from ..models.prompts import class_names
 from ..segmentation.images import atomic_write
+from ..segmentation.records import mark, obstacle
 from ..segmentation.segmenter import Segmenter
 
 # %% ../../nbs/app/06_inspection.ipynb #9c8d30e9
@@ -103,7 +105,7 @@ def inspection_page(
     numbers = [(about, _number(getattr(found, field)), expected) for field, (about, expected) in MEANING.items()]
     heading = html.escape(title or source or "an image")
     parts = [
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{heading}</title>{STYLE}{PAGE_STYLE}<h1>{heading}</h1>',
+        f'<!doctype html><!-- {mark("inspection")} --><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{heading}</title>{STYLE}{PAGE_STYLE}<h1>{heading}</h1>',
         *(f'<p class="dotseg-note">note: {html.escape(note)}</p>' for note in found.notes(names)),
         f'<div class="dotseg-strip">{tile(np.ascontiguousarray(small(stages.picture)), "the image", "the image", wide=True)}{tile(mask, "the mask", "the image with its mask", wide=True)}{legend(areas, names)}</div>',
         "<h2>Numbers</h2>", _table(("what", "here", "what to expect"), numbers),
@@ -124,6 +126,8 @@ def inspect(
 ) -> Path:
     "Write `inspection_page` to a file, whole or not at all."
     text, path = inspection_page(segmenter, image, classes), Path(path)
+    if why := obstacle(path, "inspection"):
+        raise DotsegError(f"path: {path} {why}, and stays as it is; give another")
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, lambda file: file.write(text.encode()))
     return path

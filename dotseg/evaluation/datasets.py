@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['IGNORED', 'DATA', 'DATASETS', 'DatasetError', 'DatasetSpec', 'read_mask', 'to_labels', 'Example', 'Dataset',
-           'find_files', 'survey', 'find_dataset', 'find_spec', 'load_dataset', 'load_folder']
+           'find_files', 'survey', 'find_dataset', 'find_spec', 'load_dataset', 'load_folder', 'check_counted']
 
 # %% ../../nbs/evaluation/03_datasets.ipynb #f3c69149
 import os
@@ -51,6 +51,7 @@ class DatasetSpec:
     background_threshold: float | None = None  # below it a pixel is label 0, the background; None: there is no background
     count: int | None = None  # number of images of the whole set
     made: bool = False  # its masks are not in the release, but made of it
+    assumed: tuple[int, ...] = ()  # values of the masks that are taken not to count, though nobody said so
 
     @property
     def has_background(self) -> bool:
@@ -111,8 +112,10 @@ def read_mask(
             kind, mode, raw = picture.format, picture.mode, np.asarray(picture)
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file") from None
+    except MemoryError:
+        raise ImageError(f"{path}: there is not enough memory to read it") from None
     except Exception as error:  # a broken file can make Pillow raise anything
-        raise ImageError(f"{path}: cannot be read as a mask: {getattr(error, 'strerror', None) or error or type(error).__name__}") from None
+        raise ImageError(f"{path}: cannot be read as a mask: {getattr(error, 'strerror', None) or str(error) or type(error).__name__}") from None
     if raw.ndim != 2 or raw.dtype.kind not in "uib":
         raise ImageError(f"{path}: pixels of mode {mode}, expected one whole number a pixel; it may be a picture of the mask, in colours for people")
     if kind == "JPEG":
@@ -142,20 +145,26 @@ def to_labels(
 class Example:
     "One image of a data set and its mask, unread."
 
-    name: str  # unique in its set; its outputs can be called after it
+    name: str  # unique in its set; its outputs are called after it, below a folder
     image: Path | np.ndarray  # whatever `load_image` takes
     mask: Path | np.ndarray
     spec: DatasetSpec
 
-    def labels(self) -> np.ndarray:  # (H, W) int32, `IGNORED` where nothing is known
-        "The truth; `ImageError` if the mask cannot be read, or holds a value without a meaning."
-        if isinstance(self.mask, np.ndarray):
-            return to_labels(self.mask, self.spec.label_map, self.name)
-        return to_labels(read_mask(self.mask), self.spec.label_map, str(self.mask))
+    def __post_init__(self):
+        if not self.name or Path(self.name).is_absolute() or ".." in Path(self.name).parts:  # the last border before files are called so
+            raise DatasetError(f"name: got {self.name!r}, expected one that stays in a folder, such as 'town/1'")
 
-    def read(self) -> tuple[np.ndarray, np.ndarray]:  # (H, W, 3) uint8, (H, W) int32
-        "The image and its labels; `ImageError` names the file that is at fault."
-        image, labels = load_image(self.image), self.labels()
+    def values(self) -> np.ndarray:  # (H, W) whole numbers
+        "What is in the mask; `ImageError` if it cannot be read."
+        return self.mask if isinstance(self.mask, np.ndarray) else read_mask(self.mask)
+
+    def labels(self, values: np.ndarray | None = None) -> np.ndarray:  # (H, W) int32, `IGNORED` where nothing is known
+        "The truth, of the values of the mask if they are read already; `ImageError` if it cannot be read, or holds a value without a meaning."
+        return to_labels(self.values() if values is None else values, self.spec.label_map, self.name if isinstance(self.mask, np.ndarray) else str(self.mask))
+
+    def read(self, values: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:  # (H, W, 3) uint8, (H, W) int32
+        "The image and its labels, of the values of the mask if they are read already; `ImageError` names the file that is at fault."
+        image, labels = load_image(self.image), self.labels(values)
         if image.shape[:2] != labels.shape:
             sizes = [" x ".join(map(str, x.shape[1::-1])) for x in (image, labels)]
             raise ImageError(f"{self.name}: the image is {sizes[0]} pixels, its mask {sizes[1]}; they must be of one size")
@@ -306,11 +315,27 @@ def load_folder(
         background_threshold = 0.0
     for value in ignored:
         check_number("ignored", value, 0, 65535, whole=True)
-    ignored = [*(v for v in (*range(first), 255) if not first <= v < first + len(words)), *ignored]
+    assumed = () if 255 < first + len(words) or 255 in ignored else (255,)
+    ignored = [*range(first), *assumed, *ignored]
     patterns = [place if "{}" in place else f"{place}/{{}}" for place in (str(Path(p).expanduser()) for p in (images, masks))]
     pictures, truths = (find_files(".", pattern) for pattern in patterns)
     for place, files in ((images, pictures), (masks, truths)):
         if not files:
             raise DatasetError(f"{place}: no images there ({', '.join(sorted(ENDINGS))})")
-    spec = DatasetSpec(Path(images).name, f"{images} with {masks}", words, patterns[0], patterns[1], _label_map(len(words), first, ignored), None, background_threshold)
+    spec = DatasetSpec(Path(images).name, f"{images} with {masks}", words, patterns[0], patterns[1], _label_map(len(words), first, ignored), None, background_threshold, assumed=assumed)
     return _pair(spec, pictures, truths, list(pictures))
+
+# %% ../../nbs/evaluation/03_datasets.ipynb #e71f5a0c
+def check_counted(
+    spec: DatasetSpec,
+    pixels: Sequence[int],  # k: of each class
+    ignored: Mapping[int, int],  # value of the masks that does not count -> pixels
+):
+    "`DatasetError` if no pixel of the masks counts, or if it seems that what does not count is a class: see the rule above."
+    total, left_out = sum(pixels), sum(ignored[value] for value in spec.assumed if value in ignored)
+    share = f"{sum(ignored.values()) / max(1, total + sum(ignored.values())):.1%} of the pixels of the masks have a value that no class has ({', '.join(str(value) for value, n in ignored.items() if n)})"
+    if total and (not left_out or 100 * (total - max(pixels)) >= left_out):
+        return
+    found = [f"{name} ({value})" for value, c in spec.label_map.items() if c != IGNORED and pixels[c] for name in [spec.names[c]]]
+    raise DatasetError(f"masks: {share}; classes that occur: {', '.join(found) or 'none'}. Masks that are 0 and 255 have to be 0 and 1: divide them by 255, or give a `Dataset` whose spec has "
+                       "label_map={0: 0, 255: 1}. If those pixels do not count indeed, say so: --ignore 255, in Python ignored=[255]")

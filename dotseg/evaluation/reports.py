@@ -9,19 +9,20 @@ __all__ = ['class_report', 'report_text', 'report_csv', 'plot_classes']
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
 from .metrics import boundary_iou, class_accuracy, iou, mean_iou, pixel_accuracy
 from ..method.checks import check_shapes
-from ..method.errors import DotsegError
+from ..method.errors import DotsegError, plain
 
 # %% ../../nbs/evaluation/02_reports.ipynb #71bb1241
 def class_report(
     matrix: Tensor,  # (k, k) counts of a whole set, row = truth
     classes: Sequence[str],  # k names; of "sofa|couch" the first is used
     boundary: Tensor | None = None,  # (k + 1, k + 1), as from `boundary_matrix`
+    ignored: Mapping[int, int] | None = None,  # value of the masks that no class has -> pixels
 ) -> dict:  # "summary" and "classes", in JSON's own types; shares in [0, 1], None where there is nothing to measure
     """What was found, over all classes and for each: IoU, accuracy (recall), precision, boundary IoU, pixels.
 
@@ -35,11 +36,12 @@ def class_report(
         check_shapes(boundary=(boundary, f"{k + 1} {k + 1}"))
         columns["boundary_iou"] = boundary_iou(boundary)
         means["boundary_miou"] = columns["boundary_iou"].nanmean()
-    plain = lambda x: None if math.isnan(x) else x
-    summary = {name: plain(x.item()) for name, x in (means | {"pixel_accuracy": pixel_accuracy(matrix)}).items()}
+    known = lambda x: None if math.isnan(x) else x
+    summary = {name: known(x.item()) for name, x in (means | {"pixel_accuracy": pixel_accuracy(matrix)}).items()}
     summary |= {"pixels": int(matrix.sum()), "classes": int((matrix.sum(1) > 0).sum())}
+    summary["ignored"] = {str(value): n for value, n in (ignored or {}).items() if n}
     columns |= {"pixels": matrix.sum(1), "predicted": matrix.sum(0)}
-    rows = [{"class": name.split("|")[0]} | {column: plain(x[c].item()) for column, x in columns.items()} for c, name in enumerate(classes)]
+    rows = [{"class": name.split("|")[0]} | {column: known(x[c].item()) for column, x in columns.items()} for c, name in enumerate(classes)]
     return {"summary": summary, "classes": rows}
 
 
@@ -49,24 +51,33 @@ def report_text(
     "The report for people: per cent, the classes in order of IoU, those that do not occur last."
     columns = [name for name in report["classes"][0] if name not in ("class", "pixels", "predicted")]
     share = lambda x: f"{'-':>10}" if x is None else f"{100 * x:10.1f}"
-    total, width = max(1, report["summary"]["pixels"]), max(10, *(len(row["class"]) for row in report["classes"]))
+    total, width = max(1, report["summary"]["pixels"]), max(10, *(len(plain(row["class"])) for row in report["classes"]))
     lines = [f"{'class':{width}}" + "".join(f"{name.replace('boundary_iou', 'boundary'):>10}" for name in [*columns, "of pixels"])]
     for row in sorted(report["classes"], key=lambda row: (row["pixels"] == 0, -(row["iou"] or 0))):
-        lines.append(f"{row['class']:{width}}" + "".join(share(row[name]) for name in columns) + share(row["pixels"] / total))
+        lines.append(f"{plain(row['class']):{width}}" + "".join(share(row[name]) for name in columns) + share(row["pixels"] / total))
     means = [f"{name.replace('_', ' ').replace('miou', 'mIoU')} {100 * x:.2f}%" for name, x in report["summary"].items() if isinstance(x, float)]
     alone = sum(row["pixels"] == 0 and row["predicted"] > 0 for row in report["classes"])
     occur = f"{report['summary']['pixels']:,} pixels, {report['summary']['classes']} of {len(report['classes'])} classes occur"
-    return "\n".join([*lines, "", ", ".join(means), occur + (f"; {alone} that do not are predicted, and count 0 in the mIoU" if alone else "")])
+    if alone:
+        occur += f"; {alone} that do not are predicted, and count 0 in the mIoU"
+    if ignored := report["summary"]["ignored"]:
+        occur += f"; {sum(ignored.values()) / (sum(ignored.values()) + report['summary']['pixels']):.1%} of all pixels do not count (value {', '.join(ignored)})"
+    return "\n".join([*lines, "", ", ".join(means), occur])
+
+
+def _cell(x):  # one line, and no formula, for which a spreadsheet takes what begins so, even in quotes
+    text = plain(x)
+    return x if not isinstance(x, str) else f"'{text}" if text.startswith(tuple("=+-@＝＋－＠")) else text
 
 
 def report_csv(
     report: dict,  # as from `class_report`
 ) -> str:  # a header, then one line each in the order of the classes; shares in [0, 1], empty where there is nothing to measure
-    "The report for spreadsheets."
+    "The report for spreadsheets, in which the name of a class is text: one that begins like a formula has an apostrophe before it."
     out = io.StringIO()
     writer = csv.DictWriter(out, list(report["classes"][0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(report["classes"])
+    writer.writerows({name: _cell(x) for name, x in row.items()} for row in report["classes"])
     return out.getvalue()
 
 # %% ../../nbs/evaluation/02_reports.ipynb #7ca5f445
@@ -85,7 +96,7 @@ def plot_classes(
     plt.close(fig)
     places = [i for i, row in enumerate(picked) if row]
     ax.barh(places, [100 * picked[i]["iou"] for i in places], color="#4477aa")
-    ax.set_yticks(range(len(picked)), [row["class"] if row else f"({len(rows) - 2 * n} more)" for row in picked], fontsize=8)
+    ax.set_yticks(range(len(picked)), [plain(row["class"]) if row else f"({len(rows) - 2 * n} more)" for row in picked], fontsize=8, parse_math=False)
     ax.axvline(100 * report["summary"]["miou"], color="0.3", linestyle="--", linewidth=1, label=f"mean over all {len(rows)} classes")
     ax.set(xlabel="IoU (%)", xlim=(0, 100))
     ax.legend(fontsize=7, loc="lower right")

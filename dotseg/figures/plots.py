@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from .palette import class_colours
-from ..method.errors import DotsegError
+from ..method.errors import DotsegError, plain
 
 # %% ../../nbs/figures/02_plots.ipynb #461bcec7
 PANEL = 2.0  # inches that one panel takes at most

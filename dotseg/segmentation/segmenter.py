@@ -31,10 +31,12 @@ from ..method.measures import Measure
 from ..method.refine import DiscrepancyConfig
 from ..models.prompts import check_classes, class_names
 from ..models.sources import AttentionSource, LogitSource
-from .formats import FORMATS, check_formats, class_masks, count_bytes, is_background, label_confidence, place, write, write_classes
+from .formats import check_formats, class_masks, is_background, label_confidence, write, write_classes
 from .images import ImageError, atomic_write, load_image, needed
 from .pipeline import MAX_PIXELS, Encoded, encode, enlarge, label, rows_for
+from .outputs import is_output_folder, mark_folder
 from .presets import PRESETS, choose_device
+from .records import check_name, count_bytes, describe_image, discard, full_path, hash_image, hash_pixels, mark, own_forms, place, refusal
 
 # %% ../../nbs/segmentation/04_segmenter.ipynb #e2c93fbc
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,6 +52,7 @@ class Segmentation:
     source: str | None = None  # the file it came from
     diagnostics: Diagnostics | None = None  # how well the logits and the attention suit the method
     logits: Tensor | None = None  # (rows, h, w) on the patch grid, the background's words first; `confidence` needs them
+    seen: dict | None = None  # what `describe_image` said of the file just before it was read
 
     def __repr__(self) -> str:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in list(self.areas.items())[:4])
@@ -125,8 +128,10 @@ class Segmentation:
 
     def report(self) -> dict:
         "What is written beside a mask, in JSON's own types."
+        about = self.seen or {"source": full_path(self.source) if self.source else None}
+        image = {key: value for key, value in about.items() if key != "source"} | {"sha256": hash_image(self.seen) if self.seen else hash_pixels(self.image)}
         return {
-            "source": self.source, "size": list(self.labels.shape), "worked_at": list(self.scores.shape[-2:]), "areas": self.areas,
+            "software": mark("report"), "source": about["source"], "image": image, "size": list(self.labels.shape), "worked_at": list(self.scores.shape[-2:]), "areas": self.areas,
             "confidence": {} if self.logits is None else {name: round(mean, 4) for name, mean in self.class_confidence.items()},
             "kept": [self.classes[c] for c in self.kept], "dropped": self.dropped, "notes": list(self.notes),
             "diagnostics": self.diagnostics.describe() if self.diagnostics else None, "settings": self.settings}
@@ -137,31 +142,53 @@ class Segmentation:
         name: str | None = None,  # of the files, without an ending; that of the source by default, "mask" without one
         format: str | Sequence[str] = "palette",  # one of `FORMATS` or several: palette, overlay, grey, binary, confidence, coco, labelme
         alpha: float = 0.7,  # of the overlay, the weight of the colours
+        overwrite: bool = False,  # what another image has left under this name; files that are not ours are never touched
     ) -> Path:  # of what was written in the first format
-        """Write the mask, `classes.txt` and, last, NAME.json, the report; each whole or not at all.
+        """Write `classes.txt`, the mask and, last, NAME.json, the report; each whole or not at all.
 
-        The report is there only if all that it lists is. A form that is there already is written anew, so that none is left of older settings.
-        `DotsegError` for a format that is none, `OSError` if the disk is full or the folder cannot be written.
+        The report is there only if all that it lists is. A form of ours that is there already is written anew, so that none is left of older settings.
+        `DotsegError` for a format that is none, for a file that is not ours and for what another image has left; `OSError` if the disk is full or the folder cannot be written.
         """
-        name = name or (Path(self.source).stem if self.source else "mask")
-        report, formats = Path(folder, f"{name}.json"), check_formats(format)
-        try:
-            before = json.loads(report.read_text("utf-8"))["formats"]
-            formats += [old for old in FORMATS if old in before and old not in formats]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):  # no report, or none of ours
-            pass
+        name, folder, formats = name or (Path(self.source).stem if self.source else "mask"), Path(folder), check_formats(format)
+        check_name(folder, name)
+        about, report = self.report(), place(folder, name, "report")
+        if why := refusal(folder, name, formats, about["source"], about["image"]["sha256"], overwrite):
+            raise DotsegError(why)
+        for old in own_forms(folder, name):
+            if old not in formats:
+                formats += self._again(folder, name, old)
         report.parent.mkdir(parents=True, exist_ok=True)
+        write_classes(self.classes, folder)
+        if not is_output_folder(folder):
+            mark_folder(folder)
         report.unlink(missing_ok=True)
         for one in formats:
             write(self, one, folder, name, alpha)
-        write_classes(self.classes, folder)
-        content = self.report() | {"formats": formats, "overlay_alpha": alpha, "bytes": {one: count_bytes(place(folder, name, one)) for one in formats}}
+        content = about | {"formats": formats, "overlay_alpha": alpha, "bytes": {one: count_bytes(place(folder, name, one)) for one in formats}}
         atomic_write(report, lambda file: file.write((json.dumps(content, indent=1, allow_nan=False) + "\n").encode()))
         return place(folder, name, formats[0])
 
+    def _again(self, folder, name, format):  # -> [a form that is there already]; without its library it cannot be made again, and goes
+        try:
+            return check_formats(format)
+        except DotsegError:
+            discard(folder, name, [format])
+            return []
+
 # %% ../../nbs/segmentation/04_segmenter.ipynb #ff7578e1
+def _path(item):  # an image's file, or its frame; None for an array
+    return os.fspath(item) if isinstance(item, (str, os.PathLike)) else None
+
+
+def _no_memory(error):  # of a GPU, of numpy and Python, or of torch on the CPU
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "DefaultCPUAllocator" in str(error)
+
+
 class Segmenter:
-    "Name classes, give an image, get a mask: logits and attention from two sources, joined by `refine`."
+    """Name classes, give an image, get a mask: logits and attention from two sources, joined by `refine`.
+
+    Any number of threads can share one; the forward passes run one after another, so for more at a time start more processes.
+    """
 
     def __init__(
         self,
@@ -239,40 +266,46 @@ class Segmenter:
         assert found.attention is not None
         return found.logits.cpu(), found.attention.cpu()
 
-    def _segment(self, batch, classes, most):  # [(picture, source)] of one size -> a Segmentation of each; returns how many fit the memory, `most` if all
+    def _segment(self, batch, classes, most, on_error):  # [(picture, item, what was seen of it)] of one size -> a Segmentation of each; returns how many fit the memory, `most` if all
         encoded: list[Encoded] | None = None
+        where = ""
         rows, config = rows_for(classes, self.config)
         source = self.attention_source if self.config.mode.uses_attention else None
         try:
-            encoded = encode([picture for picture, _ in batch], rows, self.logit_source, source) if batch else []
-        except torch.OutOfMemoryError:
-            if len(batch) == 1:
+            encoded = encode([picture for picture, *_ in batch], rows, self.logit_source, source) if batch else []
+        except (MemoryError, RuntimeError) as error:
+            if not _no_memory(error) or (len(batch) == 1 and isinstance(error, torch.OutOfMemoryError)):
                 raise
+            where = " of the GPU" if isinstance(error, torch.OutOfMemoryError) else ""
+        if encoded is None and len(batch) == 1:
+            picture, item, _ = batch[0]
+            complaint = ImageError(f"{_path(item) or 'image'}: ran out of memory, {picture.shape[1]} x {picture.shape[0]} pixels and {len(rows)} names; close other programs, or take a preset of smaller models")
+            if on_error is None:
+                raise complaint
+            on_error(item, complaint)
+            return most
         if encoded is None:  # here and not above, where the traceback keeps what has been computed
             most = len(batch) // 2
-            warnings.warn(f"{len(batch)} images at a time do not fit the memory of the GPU; going on with {most}", stacklevel=3)
+            warnings.warn(f"{len(batch)} images at a time do not fit the memory{where}; going on with {most}", stacklevel=3)
             while batch:
                 some, batch = batch[:most], batch[most:]
-                most = yield from self._segment(some, classes, most)
+                most = yield from self._segment(some, classes, most, on_error)
             return most
-        for (picture, path), parts in zip(batch, encoded):
+        for (picture, item, seen), parts in zip(batch, encoded):
             height, width = parts.image.shape[-2:]
             if (height, width) != picture.shape[:2]:
                 warnings.warn(f"an image of {picture.shape[1]} x {picture.shape[0]} pixels is segmented at {width} x {height}; its mask has the full size", stacklevel=3)
             labels, found = label(parts, picture.shape[:2], config, self.by_name)
             names = [NAME] * bool(config.background) + class_names(classes)
-            yield Segmentation(picture, labels, found.scores, found.kept.tolist(), names, self.settings(classes), path, found.diagnostics, parts.logits)
+            yield Segmentation(picture, labels, found.scores, found.kept.tolist(), names, self.settings(classes), _path(item), found.diagnostics, parts.logits, seen)
         return most
 
     def __call__(
         self,
-        image,  # a path, PIL image, array (H, W[, C]) or tensor ([C, ]H, W)
+        image,  # a path, open file, PIL image, array (H, W[, C]) or tensor ([C, ]H, W)
         classes: Sequence[str],  # k names; "sofa|couch" is one class with two
     ) -> Segmentation:
-        """Segment one image; `ImageError` if it cannot be read, `ValueError` for class names that are empty or occur twice.
-
-        Any number of threads can call it. Their forward passes run one after another; for more at a time, start more processes.
-        """
+        "Segment one image; `ImageError` if it cannot be read, `ValueError` for class names that are empty or occur twice."
         return next(self.stream([image], classes))
 
     def stream(
@@ -293,19 +326,20 @@ class Segmenter:
     def _stream(self, images, classes, batch_size, on_error):
         batch = []
         for item in images:
+            seen = describe_image(item) if _path(item) else None  # before it is read: if it changes meanwhile, its mask is not current
             try:
                 picture = load_image(item)
             except ImageError as error:
                 if on_error is None:
-                    yield from self._segment(batch, classes, batch_size)
+                    yield from self._segment(batch, classes, batch_size, on_error)
                     raise
-                on_error(item, error)
+                on_error(item, error.with_traceback(None))  # which would keep the pixels of an array alive
                 continue
             if batch and picture.shape != batch[0][0].shape:
-                batch_size = yield from self._segment(batch, classes, batch_size)
+                batch_size = yield from self._segment(batch, classes, batch_size, on_error)
                 batch = []
-            batch.append((picture, os.fspath(item) if isinstance(item, (str, os.PathLike)) else None))
+            batch.append((picture, item, seen))
             if len(batch) >= batch_size or len(batch) * picture.size > 3 * MAX_PIXELS:
-                batch_size = yield from self._segment(batch, classes, batch_size)
+                batch_size = yield from self._segment(batch, classes, batch_size, on_error)
                 batch = []
-        yield from self._segment(batch, classes, batch_size)
+        yield from self._segment(batch, classes, batch_size, on_error)
