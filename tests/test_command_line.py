@@ -17,7 +17,8 @@ from PIL import Image
 from dotseg import __version__
 from dotseg.app import command_line as cli
 from dotseg.app.command_line import main
-from dotseg.app.folders import find_images, is_done
+from dotseg.app.folders import find_images
+from dotseg.app.runs import is_done
 from dotseg.miniature.picturebook import CLASSES, draw_scene
 from dotseg.segmentation import segmenter as segmenter_module
 from dotseg.segmentation.images import READ

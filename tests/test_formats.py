@@ -538,7 +538,8 @@ def test_frames_are_read_as_they_are_needed(home, monkeypatch):
             yield frame
 
     monkeypatch.setattr("dotseg.segmentation.images.read_frames", counting)
-    from dotseg.app.folders import find_images, segment_files
+    from dotseg.app.folders import find_images
+    from dotseg.app.runs import segment_files
 
     seg = Segmenter(levels, itself, DiscrepancyConfig(jbu=False))
     for _ in segment_files(seg, find_images(["film.mp4"], Path("out"), frames=True), ["dark", "light"], Path("out"), batch_size=4, frames=True):

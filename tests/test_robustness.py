@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from dotseg.app.command_line import main
-from dotseg.app.folders import is_done
+from dotseg.app.runs import is_done
 from dotseg.evaluation.datasets import load_folder
 from dotseg.method.contrast_vote import contrast_vote
 from dotseg.method.errors import DotsegError

@@ -22,12 +22,11 @@ from ..method.errors import DotsegError, plain
 
 # %% ../../nbs/app/02_command_line.ipynb #a72b1076
 def say(
-    *lines: object,  # a line each, or several; what is in them of file and class names does nothing to a terminal
+    *lines: object,  # texts of a line or several; what is in them of file and class names does nothing to a terminal
     file=None,  # standard output
 ):
     "All that the commands print goes through here."
-    text = "\n".join(plain(line) for text in lines for line in str(text).split("\n"))
-    print(text, file=file or sys.stdout, flush=True)
+    print(*(plain(line, lines=True) for line in lines), sep="\n", file=file or sys.stdout, flush=True)
 
 
 def load(args) -> "dotseg.Segmenter":
@@ -146,7 +145,7 @@ def segment(args) -> int:
     inputs, passed = _find(args, formats)  # before any library is loaded
     from tqdm import tqdm
 
-    from dotseg.app.folders import claim, find_lost, find_others, finish, segment_files
+    from dotseg.app.runs import claim, find_lost, find_others, finish, segment_files
     from dotseg.method.checks import check_number
     from dotseg.models.prompts import read_classes
     from dotseg.segmentation.outputs import hold_folder
@@ -188,7 +187,7 @@ def demo(args) -> int:
     "`dotseg demo`: a page of the picture book into the output folder; all its classes are offered, or those asked for and a background."
     from PIL import Image
 
-    from dotseg.app.folders import claim
+    from dotseg.app.runs import claim
     from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
     from dotseg.models.prompts import read_classes
     from dotseg.segmentation.formats import write_picture

@@ -15,7 +15,8 @@ from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 
-from .folders import find_images, finish, segment_files
+from .folders import find_images
+from .runs import claim, finish, segment_files
 from ..method.errors import DotsegError, plain
 from ..models.prompts import check_classes
 from ..segmentation.formats import check_formats
@@ -126,6 +127,7 @@ def segment_folder(
     worker, found = (os.getcwd(), check_classes(classes), Path(out), preset, options, batch_size, formats, overwrite), {}
     ray = _ray()
     with ExitStack() as stack:
+        claim(Path(out), formats)
         stack.enter_context(hold_folder(out))  # here; the workers write into it
         if not ray.is_initialized():
             ray.init(include_dashboard=False, logging_level="WARNING")

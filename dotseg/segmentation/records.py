@@ -13,6 +13,7 @@ import json
 import os
 import re
 import stat
+import time
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -156,6 +157,9 @@ def describe_image(
     return {"source": full_path(image), "file": full_path(file), "bytes": seen.st_size, "mtime_ns": seen.st_mtime_ns, "inode": seen.st_ino}
 
 
+_STEP = 2_000_000_000  # nanoseconds; the clocks of some file systems go in steps of two seconds
+
+
 @lru_cache(maxsize=64)
 def _hash(file, *stamp):
     with open(file, "rb") as opened:
@@ -165,17 +169,21 @@ def _hash(file, *stamp):
 def hash_image(
     seen: dict,  # as from `describe_image`, from before the image was read
 ) -> str | None:  # None if the file has changed since then
-    "SHA-256 of the file; each is read once, however many frames it has."
-    now = describe_image(seen["file"])
-    same = now is not None and all(now[key] == seen[key] for key in ("bytes", "mtime_ns", "inode"))
-    return _hash(seen["file"], seen["bytes"], seen["mtime_ns"], seen["inode"]) if same else None
+    "SHA-256 of the file; read once, however many frames it has, unless it is so new that its time may not tell of a change."
+    now, stamp = describe_image(seen["file"]), [seen[key] for key in ("bytes", "mtime_ns", "inode")]
+    if now is None or [now[key] for key in ("bytes", "mtime_ns", "inode")] != stamp:
+        return None
+    read = _hash if time.time_ns() - seen["mtime_ns"] > _STEP else _hash.__wrapped__
+    return read(seen["file"], *stamp, os.stat(seen["file"]).st_ctime_ns)  # the number of a file that was deleted is given to the next
 
 
 def hash_pixels(
     pixels: np.ndarray,  # (H, W, 3) uint8
 ) -> str:
     "SHA-256 of an image that has no file."
-    return hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+    found = hashlib.sha256(repr(pixels.shape).encode())
+    found.update(np.ascontiguousarray(pixels).data)
+    return found.hexdigest()
 
 
 def read_report(
@@ -198,7 +206,7 @@ def is_of(
     old, now = report["image"], describe_image(image)
     if now is None or report.get("source") != now["source"] or any(old.get(key) != now[key] for key in ("bytes", "mtime_ns")):
         return False
-    settled = made - now["mtime_ns"] > 2_000_000_000  # the clocks of some file systems go in steps of two seconds
+    settled = made - now["mtime_ns"] > _STEP
     return settled and old.get("inode") == now["inode"] or old.get("sha256") == hash_image(now)
 
 # %% ../../nbs/segmentation/07_records.ipynb #56597cdb
