@@ -193,7 +193,7 @@ def open_picture(
 ) -> Image.Image:
     "As `Image.open`, of the kinds in `READ` alone, regular files only; `DotsegError` for what would take too long or too much memory."
     Image.init()
-    kinds = READ
+    kinds: tuple[str, ...] = READ
     if isinstance(source, (str, os.PathLike)):
         there = os.stat(source)
         if not (stat.S_ISREG(there.st_mode) or stat.S_ISDIR(there.st_mode)):
