@@ -86,7 +86,7 @@ def test_a_run_over_the_whole_attack(tmp_path):
     (tmp_path / "in").mkdir()
     made = attack_images.write(tmp_path / "in", side=1000)  # a mask of 169 megapixels takes its time, and is no other than one of a million
     start = time.time()
-    command = [sys.executable, "-m", "dotseg.app.command_line", "segment", tmp_path / "in", "--classes", "sky, kite", "--preset", "picturebook", "--format", "palette", "--quiet", "--json", "--out", tmp_path / "out"]
+    command = [sys.executable, "-c", "import sys; from dotseg.app.command_line import main; sys.exit(main())", "segment", tmp_path / "in", "--classes", "sky, kite", "--preset", "picturebook", "--format", "palette", "--quiet", "--json", "--out", tmp_path / "out"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=3000)
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     print(f"{len(made)} files, {time.time() - start:.0f} s, exit {done.returncode}", lines[-1:], done.stderr[-500:])
