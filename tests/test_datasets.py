@@ -142,7 +142,7 @@ def test_a_broken_file_is_named_and_the_others_are_read(tmp_path):
     assert found[0].read()[1].shape == (9, 12)
     with pytest.raises(ImageError, match="2007_000031.jpg: not an image"):
         found[1].read()
-    with pytest.raises(ImageError, match="2007_000032.png: cannot be read as a mask"):
+    with pytest.raises(ImageError, match="2007_000032.png: cannot be read as an image"):
         found[2].read()
 
 

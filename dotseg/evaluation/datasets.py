@@ -22,7 +22,7 @@ from ..method.background import NAME
 from ..method.errors import DotsegError
 from ..miniature.picturebook import CLASSES, PictureBook
 from ..models.prompts import read_classes
-from ..segmentation.images import ENDINGS, ImageError, load_image, open_picture
+from ..segmentation.images import ENDINGS, ImageError, load_image, named, open_picture
 
 # %% ../../nbs/evaluation/03_datasets.ipynb #c1295862
 class DatasetError(DotsegError):
@@ -103,24 +103,21 @@ def _specs():
 DATASETS = {spec.name: spec for spec in _specs()}
 
 # %% ../../nbs/evaluation/03_datasets.ipynb #04b0ef02
+def _read_numbers(path):
+    with open_picture(path) as picture:
+        kind, mode, raw = picture.format, picture.mode, np.asarray(picture)
+    if raw.ndim != 2 or raw.dtype.kind not in "uib":
+        raise DotsegError(f"pixels of mode {mode}, expected one whole number a pixel; it may be a picture of the mask, in colours for people")
+    if kind in ("JPEG", "MPO"):
+        raise DotsegError("a mask as JPEG has lost its numbers; save masks as PNG")
+    return raw
+
+
 def read_mask(
     path: str | os.PathLike,  # an image file of one number a pixel: palette, 8 or 16 bits
 ) -> np.ndarray:  # (H, W) whole numbers
     "The numbers in a mask, as they are; `ImageError` if it cannot be read or is not a mask."
-    try:
-        with open_picture(path) as picture:
-            kind, mode, raw = picture.format, picture.mode, np.asarray(picture)
-    except FileNotFoundError:
-        raise ImageError(f"{path}: no such file") from None
-    except MemoryError:
-        raise ImageError(f"{path}: there is not enough memory to read it") from None
-    except Exception as error:  # a broken file can make Pillow raise anything
-        raise ImageError(f"{path}: cannot be read as a mask: {getattr(error, 'strerror', None) or str(error) or type(error).__name__}") from None
-    if raw.ndim != 2 or raw.dtype.kind not in "uib":
-        raise ImageError(f"{path}: pixels of mode {mode}, expected one whole number a pixel; it may be a picture of the mask, in colours for people")
-    if kind == "JPEG":
-        raise ImageError(f"{path}: a mask as JPEG has lost its numbers; save masks as PNG")
-    return raw
+    return named(path, _read_numbers, path)
 
 
 def to_labels(

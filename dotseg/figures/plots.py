@@ -98,7 +98,7 @@ def show_maps(
     heat = matplotlib.colormaps[cmap].with_extremes(bad="0.8")
     for ax, cell, title in zip(axes, cells, titles):
         drawn = ax.imshow(cell, cmap=heat, norm=norm if cell.ndim == 2 else None, interpolation="nearest")
-        ax.set_title(str(title), fontsize=FONT)
+        ax.set_title(plain(title, lines=True), fontsize=FONT, parse_math=False)
         if cell.ndim == 2 and not norm and cell.count():
             _bar(ax, drawn)
     if norm:
@@ -150,12 +150,13 @@ def show_labels(
     fig, axes = _panels(len(panels), ncols, panels[0].shape, beside=1.3)  # room for the legend
     for ax, panel, title in zip(axes, panels, ["", *maps]):
         ax.imshow(panel, interpolation="nearest")
-        ax.set_title(title, fontsize=FONT)
+        ax.set_title(plain(title, lines=True), fontsize=FONT, parse_math=False)
     share = np.array([np.mean([(_array(m) == c).mean() for m in maps.values()]) for c in range(k)])
     present = [c for c in np.argsort(-share, kind="stable") if share[c] > 0]
-    handles = [Patch(color=colours[c] / 255, label=classes[c]) for c in present]
-    if handles:
-        fig.legend(handles=handles, loc="outside right upper", fontsize=FONT, frameon=False)
+    if present:
+        shown = fig.legend([Patch(color=colours[c] / 255) for c in present], [plain(classes[c]) for c in present], loc="outside right upper", fontsize=FONT, frameon=False)
+        for text in shown.get_texts():
+            text.set_parse_math(False)
     return fig
 
 # %% ../../nbs/figures/02_plots.ipynb #1b333e15

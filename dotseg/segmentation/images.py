@@ -75,8 +75,8 @@ def _convert(picture, stated):  # -> (H, W, 3) uint8
         if most < 16 or (stated.white or 0) < 2**15:
             raise ImageError(f"16-bit colours too dark for the upper 8 bits, which are all that is kept of them: {_WAYS}")
     if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+        above, picture = picture if picture.mode == "RGBA" else picture.convert("RGBA"), Image.new("RGB", picture.size, "white")
+        picture.paste(above, mask=above)
     return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
@@ -110,7 +110,8 @@ def named(
     except MemoryError:
         reason = "there is not enough memory to read it; make it smaller"
     except Exception as error:  # a broken file can make Pillow raise anything
-        reason = f"cannot be read as an image: {getattr(error, 'strerror', None) or error or type(error).__name__}"
+        said = " ".join(str(getattr(error, "strerror", None) or error or "").split())  # some run over several lines
+        reason = f"cannot be read as an image: {said or type(error).__name__}"
     raise ImageError(f"{name}: {reason}")  # not above, where it would hold on to the error and through it to the pixels
 
 # %% ../../nbs/segmentation/01_images.ipynb #6bf17642
@@ -140,8 +141,7 @@ def _from_tensor(x):  # as `from_numbers`, on any device
     if x.ndim not in (2, 3) or (x.ndim == 3 and x.shape[0] not in (1, 3, 4)) or 0 in x.shape:
         advice = "; x.permute(2, 0, 1) puts the channels first" if x.ndim == 3 and x.shape[-1] in (1, 3, 4) else "; several images go through stream" if x.ndim == 4 else ""
         raise ImageError(f"image: got a tensor of shape {tuple(x.shape)}, expected (H, W), (3, H, W) or (4, H, W){advice}")
-    x = x.detach().cpu()
-    numbers = (x.float() if x.is_floating_point() else x).numpy()
+    numbers = named("image", lambda: (x.float() if x.is_floating_point() else x).detach().cpu().numpy())
     return from_numbers(numbers.transpose(1, 2, 0) if numbers.ndim == 3 else numbers)
 
 # %% ../../nbs/segmentation/01_images.ipynb #56dbf947
@@ -174,7 +174,7 @@ def _open_kinds(source, kinds):  # as `Image.open`; HEIC is known by its first b
             source.seek(0)
             head = source.read(12)
         if head[4:12] in (b"ftypavif", b"ftypavis"):
-            raise DotsegError("AVIF images need Pillow 11.3 or later") from None
+            raise DotsegError("a damaged AVIF" if "AVIF" in Image.ID else "AVIF images need Pillow 11.3 or later") from None
         if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
             raise DotsegError("a damaged TIFF, or one whose bits, channels or compression Pillow does not read; save it with 8 or 16 bits, without compression") from None
         if head[4:8] != b"ftyp" or head[8:12] not in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"):
@@ -183,12 +183,17 @@ def _open_kinds(source, kinds):  # as `Image.open`; HEIC is known by its first b
     return Image.open(source, formats=["HEIF"])
 
 
+def _count_scans(file):  # of a JPEG: within a scan no such two bytes occur
+    file.seek(0)
+    return sum(block.count(b"\xff\xda") for block in iter(lambda: file.read(2**20), b""))
+
+
 def open_picture(
     source,  # a file, or an open one that can seek
 ) -> Image.Image:
     "As `Image.open`, of the kinds in `READ` alone, regular files only; `DotsegError` for what would take too long or too much memory."
     Image.init()
-    kinds = READ
+    kinds: tuple[str, ...] = READ
     if isinstance(source, (str, os.PathLike)):
         there = os.stat(source)
         if not (stat.S_ISREG(there.st_mode) or stat.S_ISDIR(there.st_mode)):
@@ -200,10 +205,9 @@ def open_picture(
         if kinds is READ:
             raise
         raise DotsegError(f"over {MAX_BYTES:,} bytes, which only a TIFF may have") from None
-    if picture.format in ("JPEG", "MPO"):
-        picture.fp.seek(0)
-        if sum(block.count(b"\xff\xda") for block in iter(lambda: picture.fp.read(2**20), b"")) > MAX_SCANS:
-            raise DotsegError(f"a JPEG of over {MAX_SCANS} scans, which would take very long; save it anew")
+    if picture.format in ("JPEG", "MPO") and _count_scans(picture.fp) > MAX_SCANS:
+        picture.close()
+        raise DotsegError(f"a JPEG of over {MAX_SCANS} scans, which would take very long; save it anew")
     return picture
 
 
