@@ -19,7 +19,7 @@ SLOW = [  # together as long as all the others, and no other library's
     "test_training.py", "test_runner.py::test_the_command_under_torchrun", "test_runner.py::test_a_process_that_dies_ends_the_run",
     "test_runner.py::test_without_torchrun_the_others_notice", "test_sinkhorn.py::test_the_beta_warning_of_torch_stays_inside",
     "test_command_line.py::test_interrupted_and_taken_up_again", "test_segmenter.py::test_eighty_megapixels_in_bounded_memory",
-    "test_ray_workers.py::test_same_bytes_as_the_command_line", "test_ray_workers.py::test_images_that_kill_their_worker",
+    "test_ray_workers.py::test_same_bytes_as_the_command_line", "test_ray_workers.py::test_an_image_that_kills_its_worker",
     "test_command_line.py::test_demo_writes_what_it_says",
 ]
 
