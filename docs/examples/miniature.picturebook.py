@@ -29,6 +29,18 @@ from dotseg.miniature.picturebook import LESSON_SEED, draw_scene
 page = draw_scene(LESSON_SEED)
 
 
+# %% FAILURE_SEED
+from dotseg.miniature.picturebook import FAILURE_SEED, draw_scene
+
+page = draw_scene(FAILURE_SEED)
+
+
+# %% EASY_SEED
+from dotseg.miniature.picturebook import EASY_SEED, draw_scene
+
+page = draw_scene(EASY_SEED)
+
+
 # %% Scene
 from dotseg.miniature.picturebook import Scene, draw_scene
 

@@ -188,7 +188,7 @@ def demo(args) -> int:
     from PIL import Image
 
     from dotseg.app.runs import claim
-    from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
+    from dotseg.miniature.picturebook import CLASSES, EASY_SEED, draw_scene
     from dotseg.models.prompts import read_classes
     from dotseg.segmentation.formats import write_picture
     from dotseg.segmentation.outputs import hold_folder
@@ -201,7 +201,7 @@ def demo(args) -> int:
     with hold_folder(args.out):
         if why := obstacle(page, "page"):
             raise DotsegError(f"out: {page} {why}, and stays as it is; give another folder")
-        write_picture(page, Image.fromarray(draw_scene(LESSON_SEED).image), "page")
+        write_picture(page, Image.fromarray(draw_scene(EASY_SEED).image), "page")
         found = load(args)(page, classes)
         mask = found.save(args.out, "mask", ["palette", "overlay"])
     say(f"{page}: asked for {', '.join(classes)}")
