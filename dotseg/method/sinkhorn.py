@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .checks import as_float, check_shapes, is_number
+from .checks import as_float, check_shapes, divide, has_values, is_number
 from .errors import DotsegError
 
 # %% ../../nbs/method/01_sinkhorn.ipynb #4cf9fa14
@@ -23,9 +23,16 @@ def _dense_kernel(
     log_kernel: Tensor,  # (..., n, m), largest entry 0
 ) -> Tensor | None:  # (..., n, m)
     "The exponential, or `None` where a matrix product with it would lose terms to underflow."
+    if not has_values(log_kernel):
+        return None
     info = torch.finfo(log_kernel.dtype)
     safe = math.log(info.eps / (info.tiny * max(log_kernel.shape[-2:])))  # 64 in float32 and 665 in float64 for 1,024 patches
     return log_kernel.exp() if log_kernel.numel() and -log_kernel.min().item() <= safe else None
+
+
+def _log(x: Tensor) -> Tensor:
+    "The logarithm, and -inf with a gradient of 0 for 0."
+    return x.masked_fill(x == 0, 1).log().masked_fill(x == 0, -math.inf)
 
 
 def _log_matmul(
@@ -35,7 +42,7 @@ def _log_matmul(
 ) -> Tensor:  # (..., k, m)
     "log(exp(x) @ exp(log_kernel)): one matrix product, or sums in blocks no larger than the kernel."
     if kernel is not None:
-        top = x.amax(-1, keepdim=True).clamp_min(torch.finfo(x.dtype).min)  # finite also for a row of -inf
+        top = x.detach().amax(-1, keepdim=True)
         return ((x - top).exp() @ kernel).log() + top
     blocks = log_kernel.unsqueeze(-3).split(max(1, log_kernel.shape[-1] // max(1, x.shape[-2])), -1)
     return torch.cat([torch.logsumexp(x.unsqueeze(-1) + block, -2) for block in blocks], -1)
@@ -61,13 +68,13 @@ def _iterate_logs(
     "Eq. 22 from nu = 1 in the log domain."
     kernel = _dense_kernel(log_kernel)
     transposed = (log_kernel.mT, None if kernel is None else kernel.mT)
-    log_a, log_b = a.log(), b.log()
+    log_a, log_b = _log(a), _log(b)
     log_nu, leaving = torch.zeros_like(b), log_a  # the latter only for the name
     for i in range(n_iters):
         before, leaving = leaving, _log_matmul(log_nu, *transposed)
         arriving = _log_matmul(log_a - leaving, log_kernel, kernel)
-        log_nu = (log_b - arriving).masked_fill(arriving == -math.inf, 0.0)
-        if tol > 0 and i and _largest_miss(a, leaving, before, lambda x, y: (x - y).exp()) <= tol:
+        log_nu = log_b - arriving
+        if tol > 0 and i and has_values(leaving) and _largest_miss(a, leaving, before, lambda x, y: (x - y).exp()) <= tol:
             break
     return leaving, arriving, _log_matmul(log_nu, *transposed)
 
@@ -75,7 +82,7 @@ def _iterate_logs(
 def _holds_factors(log_kernel: Tensor, b: Tensor) -> bool:
     "Whether the factors of Eq. 22 and all their products with the kernel stay in range, with digits to spare."
     info = torch.finfo(log_kernel.dtype)
-    if 0 in log_kernel.shape or 0 in b.shape or not b.min() > 0:
+    if not has_values(log_kernel, b) or 0 in log_kernel.shape or 0 in b.shape or not b.min() > 0:
         return False
     spread = math.log(math.prod(log_kernel.shape[-2:]) / b.min().item()) - 2 * log_kernel.min().item()
     return spread <= math.log(info.eps / info.tiny)
@@ -83,7 +90,7 @@ def _holds_factors(log_kernel: Tensor, b: Tensor) -> bool:
 
 def _support(kernel: Tensor, a: Tensor) -> Tensor | None:  # (..., k, n), where a is not 0, with the leading axes of both
     "What `_iterate_sparse` works on, or `None` where the dense product is the faster one or the only one."
-    if a.device.type != "cpu" or not torch.backends.mkl.is_available() or a.requires_grad or kernel.requires_grad:
+    if not has_values(kernel, a) or a.device.type != "cpu" or not torch.backends.mkl.is_available() or a.requires_grad or kernel.requires_grad:
         return None  # torch has these products on the CPU with MKL alone, and without gradients
     places = (a > 0).expand(*torch.broadcast_shapes(kernel.shape[:-2], a.shape[:-2]), -1, -1)
     return places if 0 < 4 * int(places.sum()) <= places.numel() else None
@@ -103,7 +110,7 @@ def _iterate_sparse(kernel, a, b, n_iters, tol, places):  # as `_iterate`, with 
         before, leaving = leaving, mu.values().clone()
         torch.div(mass, leaving, out=mu.values())
         torch.addmm(arriving, mu, kernel, beta=0, out=arriving)
-        torch.div(b, arriving.view_as(nu), out=nu)  # infinite for a class without support, which has no place in mu to ask for it
+        torch.div(b, arriving.view_as(nu), out=nu)
         if tol > 0 and i and _largest_miss(mass, leaving, before) <= tol:
             break
     torch.sparse.sampled_addmm(mu, prices, kernel.mT, beta=0, out=mu)
@@ -117,7 +124,7 @@ def _iterate_dense(kernel, a, b, n_iters, tol):  # as `_iterate`
         before, leaving = leaving, nu @ kernel.mT
         arriving = (a / leaving) @ kernel
         nu = b / arriving.clamp_min(least)
-        if tol > 0 and i and _largest_miss(a, leaving, before) <= tol:
+        if tol > 0 and i and has_values(leaving) and _largest_miss(a, leaving, before) <= tol:
             break
     return leaving.log(), arriving.log(), (nu @ kernel.mT).log()
 
@@ -185,13 +192,22 @@ class SinkhornResult:
         weights: Tensor,  # the shape of the cost, >= 0
     ) -> Tensor:  # (..., m)
         "sum_i weights_ij plan_ij for every column j, by one matrix product."
+        weights = as_float(weights, "weights", low=0)
+        if weights.shape != self.cost.shape:
+            raise DotsegError(f"weights: got shape {tuple(weights.shape)}, expected {tuple(self.cost.shape)}, that of the cost")
         shared = self.log_mu.ndim >= self.cost.ndim
-        log_mu = self.log_mu if shared else self.log_mu.unsqueeze(-2)
-        low = self.cost.amin((-2, -1), keepdim=True)
-        log_kernel = (low - self.cost) / self.eps
+        log_mu, log_nu = (self.log_mu, self.log_nu) if shared else (self.log_mu.unsqueeze(-2), self.log_nu.unsqueeze(-2))
+        low = self.cost.detach().amin((-2, -1), keepdim=True)
+        log_kernel, log_mu = (low - self.cost) / self.eps, log_mu - low / self.eps
         kernel = _dense_kernel(log_kernel)
-        sums = _log_matmul(log_mu - low / self.eps, log_kernel + weights.log(), None if kernel is None else kernel * weights)
-        return (self.log_nu + (sums if shared else sums.squeeze(-2))).exp()
+        if kernel is not None:
+            top = log_mu.detach().amax(-1, keepdim=True).clamp_min(torch.finfo(log_mu.dtype).min)  # finite also for a class without support
+            sums = (log_nu + top).exp() * ((log_mu - top).exp() @ (kernel * weights))
+        else:  # as the plan, in blocks no larger than the kernel
+            step = max(1, weights.shape[-1] // max(1, log_mu.shape[-2]))
+            blocks = zip(*(x.unsqueeze(-3).split(step, -1) for x in (log_kernel, weights)), log_nu.unsqueeze(-2).split(step, -1))
+            sums = torch.cat([((log_mu.unsqueeze(-1) + block + nu).exp() * weight).sum(-2) for block, weight, nu in blocks], -1)
+        return sums if shared else sums.squeeze(-2)
 
 # %% ../../nbs/method/01_sinkhorn.ipynb #1184530a
 def _check_problem(cost: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -203,8 +219,10 @@ def _check_problem(cost: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, 
     classes = "... k" if a.ndim >= cost.ndim else "..."
     check_shapes(cost=(cost, "... n m"), a=(a, f"{classes} n"), b=(b, f"{classes} m"))
     mass, want = a.sum(-1), b.sum(-1)
-    wrong = ((mass - want).abs() > 0.01 * want) & (mass > 0)
-    if wrong.any():
+    if has_values(b) and not (want > 0).all():
+        raise DotsegError("b: a row sums to 0, expected a distribution; divide it by its sum")
+    wrong = ~((mass - want).abs() <= 0.01 * want) & (mass > 0)  # a sum that overflows too
+    if has_values(wrong) and wrong.any():
         raise DotsegError(f"a: a row sums to {mass[wrong][0]:g}, expected {want[wrong][0]:g} as b does, or 0; divide it by its sum")
     dtype = torch.promote_types(cost.dtype, torch.promote_types(a.dtype, b.dtype))
     return cost.to(dtype), a.to(dtype), b.to(dtype)
@@ -212,6 +230,16 @@ def _check_problem(cost: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, 
 
 ROW_ERROR = 0.05  # a plan with more of a class's mass in wrong rows is warned of
 WIDEN = 1e4  # a range of the cost, in units of eps, over which float32 has too few digits for the exponents
+
+
+def _range_in_eps(cost: Tensor, low: Tensor, eps: float) -> float:
+    "How far the cost ranges, in units of eps; 0 where it cannot be looked at."
+    if not has_values(cost) or not cost.numel():
+        return 0.0
+    span = (cost.detach().amax((-2, -1), keepdim=True).double() - low.double()).max().item()
+    if not span / eps < 1e300:
+        raise DotsegError(f"eps: got {eps:g}, expected more, for the cost ranges over {span:g}, and their ratio overflows; take a thousandth of that range or more")
+    return span / eps
 
 
 def sinkhorn(
@@ -226,25 +254,32 @@ def sinkhorn(
 
     A patch without mass has mu = 0; a class without support has mu = 0 and nu = 1. Warns where a row error is over `ROW_ERROR`; where the
     cost ranges over more than `WIDEN` eps, float32 is widened to float64. Raises `ValueError` for shapes that disagree, negative,
-    infinite or NaN values, sums of `a` and `b` that differ by over 1 %, eps <= 0, n_iters < 1 and tol < 0.
+    infinite or NaN values, sums of `a` and `b` that differ by over 1 %, eps <= 0 or so small that cost / eps overflows, n_iters < 1 and tol < 0.
+    A class without support has no gradient. Where values cannot be looked at (`has_values`), it takes logarithms throughout, slower and safe,
+    in the precision given, and neither warns nor stops at `tol`.
     """
     cost, a, b = _check_problem(cost, a, b)
     if not is_number(eps, 0, above=True) or not is_number(n_iters, 1, whole=True):
         raise DotsegError(f"eps, n_iters: got {eps} and {n_iters}, expected eps > 0 and n_iters >= 1")
     if not is_number(tol, 0):
         raise DotsegError(f"tol: got {tol}, expected a number, at least 0; masses are of the order of 1 / n")
-    low = cost.amin((-2, -1), keepdim=True)  # a constant of the cost changes no plan, only mu
+    low = cost.detach().amin((-2, -1), keepdim=True)  # a constant of the cost changes no plan, only mu
+    if _range_in_eps(cost, low, eps) > WIDEN and cost.dtype == torch.float32:
+        return sinkhorn(cost.double(), a.double(), b.double(), eps, n_iters, tol)
     log_kernel = (low - cost).div_(eps)
     factors = _holds_factors(log_kernel, b)
-    if not factors and cost.dtype == torch.float32 and log_kernel.numel() and -log_kernel.min() > WIDEN:
-        return sinkhorn(cost.double(), a.double(), b.double(), eps, n_iters, tol)
+    empty = a.sum(-1, keepdim=True) == 0
+    only = (torch.arange(a.shape[-1], device=a.device) == 0) * b.sum(-1, keepdim=True)
+    a = torch.where(empty, only, a)  # some mass instead of none, whose plan is then left out: logarithms of 0 have no gradient
     shared = a.ndim >= cost.ndim
+    empty = empty if shared else empty.unsqueeze(-2)
     a, b = (a, b) if shared else (a.unsqueeze(-2), b.unsqueeze(-2))  # (..., k, n) and (..., k, m)
     leaving, arriving, after = (_iterate if factors else _iterate_logs)(log_kernel, a, b, n_iters, tol)
-    log_mu = a.log() - leaving + low / eps
-    log_nu = (b.log() - arriving).masked_fill(arriving == -math.inf, 0.0)
-    missing = (a * (after - leaving).expm1()).detach().nan_to_num().abs().sum(-1) / (2 * a.detach().sum(-1)).clamp_min(torch.finfo(a.dtype).tiny)
-    if (missing > ROW_ERROR).any():
+    log_mu = (_log(a) - leaving + low / eps).masked_fill(empty, -math.inf)
+    log_nu = (_log(b) - arriving).masked_fill(empty, 0.0)
+    missing = (a * (after - leaving).expm1()).detach().abs().sum(-1) / 2
+    missing = divide(missing, a.detach().sum(-1)).masked_fill(empty.squeeze(-1), 0.0)
+    if has_values(missing) and (missing > ROW_ERROR).any():
         warnings.warn(f"sinkhorn: after {n_iters} iterations at eps={eps:g} over {ROW_ERROR:.0%} of a class's mass is in wrong rows; take more n_iters or a larger eps", stacklevel=2)
     log_mu, log_nu, missing = (log_mu, log_nu, missing) if shared else (log_mu.squeeze(-2), log_nu.squeeze(-2), missing.squeeze(-1))
     return SinkhornResult(log_mu, log_nu, cost, eps, missing)
