@@ -94,7 +94,7 @@ CASES = {  # name: kinds of input, the function
     "fit_factors": (("attention",), lambda a, size: torch.cat(torch.broadcast_tensors(*fit_factors(a, 3)))),
     "doubly_stochastic": (("attention",), plain(doubly_stochastic, n_iters=3)),
     "neighbour_kernel": (("attention",), with_size(neighbour_kernel)),
-    "contrast_vote": (("logits", "attention"), plain(contrast_vote)),
+    "contrast_vote": (("maps", "attention"), plain(contrast_vote)),
     "kl_discrepancy": (("f",), plain(kl_discrepancy)),
     "optimal_path": (("f", "attention"), plain(optimal_path, n_iters=20)),
     "optimal_path, cost": (("f", "attention"), plain(optimal_path, n_iters=20, reading="cost")),
@@ -139,15 +139,24 @@ def call(name, tensors, size):
     return ALL[name][1](*tensors, size=size)
 
 
+def finite(x):  # suppression gives -inf
+    return x[x.detach().isfinite()]
+
+
+FULLY = pytest.mark.parametrize("fast", [True, pytest.param(False, marks=pytest.mark.slow)])  # along one direction, or every entry of the Jacobian
+
+
+@FULLY
 @pytest.mark.parametrize("name", CASES | SHAPED_BY_VALUES)
-def test_gradients_are_right(name):
+def test_gradients_are_right(name, fast):
     size = Size()
     tensors = [x.requires_grad_() for x in inputs(name, size, seed=3)]
-    assert torch.autograd.gradcheck(lambda *t: call(name, t, size), tensors)
+    assert torch.autograd.gradcheck(lambda *t: finite(call(name, t, size)), tensors, fast_mode=fast)
 
 
+@FULLY
 @pytest.mark.parametrize("name", CASES | SHAPED_BY_VALUES)
-def test_gradients_beside_zero_rows_are_right(name):
+def test_gradients_beside_zero_rows_are_right(name, fast):
     "What is not zero has the right gradient; what is zero a finite one, though most functions jump there."
     size = Size()
     tensors = inputs(name, size, seed=3, zero=True)
@@ -156,8 +165,7 @@ def test_gradients_beside_zero_rows_are_right(name):
     free = [x[(x != 0) & x.isfinite()].clone().requires_grad_() for x in tensors]
     there = [(x != 0) & x.isfinite() for x in tensors]
     fill = lambda parts: [x.masked_scatter(at, part) for x, at, part in zip(tensors, there, parts)]
-    finite = lambda x: x[x.detach().isfinite()]  # suppression gives -inf
-    assert torch.autograd.gradcheck(lambda *parts: finite(call(name, fill(parts), size)), free)
+    assert torch.autograd.gradcheck(lambda *parts: finite(call(name, fill(parts), size)), free, fast_mode=fast)
     leaves = [x.clone().requires_grad_() for x in tensors]
     out = call(name, leaves, size)
     assert not out.isnan().any()
@@ -201,20 +209,20 @@ def count(name, seed, dtype, magnitude, zero, layout, size):
         out = call(name, tensors, size)
     except DotsegError:
         out = torch.zeros(())
-    assert not out.isnan().any() and not (out == math.inf).any()
-    if name not in ("suppress_non_maxima", "logits", "to_tokens", "settle_words"):  # which hand -inf on
+    assert not out.isnan().any()
+    if name not in ("suppress_non_maxima", "logits", "to_grid", "to_tokens", "settle_words"):  # which hand infinities on
         assert out.isfinite().all()
     for x, old in zip(tensors, before):
         assert torch.equal(x.detach(), old)
 
 
 ATTACK = dict(
-    name=st.sampled_from(sorted(ALL)), seed=st.integers(0, 10**6), dtype=st.sampled_from(DTYPES), magnitude=st.integers(-38, 38).map(lambda e: 10.0**e),
+    name=st.sampled_from(sorted(set(ALL) - {"divide"})), seed=st.integers(0, 10**6), dtype=st.sampled_from(DTYPES), magnitude=st.integers(-38, 38).map(lambda e: 10.0**e),
     zero=st.booleans(), layout=st.sampled_from(["plain", "strided", "transposed", "expanded", "gradient"]),
     size=st.builds(Size, st.integers(1, 4), st.integers(1, 3), st.integers(1, 3)))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(**ATTACK)
 def test_no_silent_nan_and_no_changed_input(**drawn):
     count(**drawn)
@@ -317,7 +325,11 @@ AXES = {"vectors": "td", "attention": "n", "cost": "n", "f": "kn", "levels": "kn
 @pytest.mark.parametrize("name", sorted(set(ALL) - {"divide"}))
 def test_an_empty_axis_is_a_clear_error(name):
     for i, kind in enumerate(ALL[name][0]):
+        if kind == "attention" and name in ("refine, alone", "refine, kl", "refine, logits"):
+            continue  # which do not read it
         for axis, letter in enumerate(AXES[kind], 1 if kind == "image" else 0):
+            if (name, letter) in (("to_grid", "k"), ("to_tokens", "k")):
+                continue  # one of their leading axes
             for alone in (True, False):  # in one tensor, or in all that have this axis
                 size, tensors = Size(), inputs(name, Size())
                 tensors[i] = tensors[i].narrow(axis, 0, 0)

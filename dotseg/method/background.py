@@ -60,11 +60,11 @@ def claim_pixels(
     check_shapes(scores=(scores, "k H W"))
     check_shapes(kept=(kept, f"{len(scores)}"))
     check_number("ownership", ownership, 0, 1)
-    best, at = (scores / 2).max(0)  # by half, for the span of the largest numbers there are is infinite
+    best, at = scores.max(0)
     if has_values(best) and best.isnan().any():
         raise DotsegError("scores: got NaN, expected numbers; check the step before")
-    low, high = scores.flatten(1).amin(1) / 2, scores.flatten(1).amax(1) / 2
-    owned = best - low[at] >= ownership * (high - low)[at]
+    low, high = scores.flatten(1).amin(1) / 2, scores.flatten(1).amax(1) / 2  # by half, for the span of the largest numbers there are is infinite
+    owned = best / 2 - low[at] >= ownership * (high - low)[at]
     return torch.where(owned, (kept - (words - 1)).clamp_min(0)[at], 0)
 
 

@@ -30,7 +30,7 @@ def neighbour_kernel(
     if min(grid) < 1:
         raise DotsegError(f"grid: got {tuple(grid)}, expected (h, w), both at least 1")
     strongest = attention.topk(max(1, round(links * h * w)), -1).values[:, -1:]
-    link = (attention / strongest.clamp_min(torch.finfo(attention.dtype).tiny)).clamp(max=1)
+    link = (attention / strongest.masked_fill(strongest == 0, torch.finfo(attention.dtype).tiny)).clamp(max=1)
 
     def fall(cells):  # (cells, cells), with the distance along one axis
         place = torch.arange(cells, device=link.device, dtype=link.dtype) / max(h, w)

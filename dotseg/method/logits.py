@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from .checks import as_float, check_shapes, has_values, in_range, is_number, to_tokens
+from .checks import as_float, check_shapes, divide, has_values, in_range, is_number, to_tokens
 from .errors import DotsegError
 
 # %% ../../nbs/method/03_logits.ipynb #96f3b241
@@ -30,7 +30,7 @@ def _softmax(x, scale, dim):
     "Softmax of scale * x where -inf weighs nothing; all -inf gives zeros."
     peak = x.detach().amax(dim, keepdim=True).clamp_min(torch.finfo(x.dtype).min)  # a shift, of which nothing depends
     weight = (in_range(scale, x.dtype) * (x - peak)).exp()
-    return weight / weight.sum(dim, keepdim=True).clamp_min(1)  # the peak itself weighs 1, so only an empty sum is touched
+    return divide(weight, weight.sum(dim, keepdim=True))
 
 # %% ../../nbs/method/03_logits.ipynb #1d7e3aed
 def reject_early(

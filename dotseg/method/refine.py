@@ -246,7 +246,8 @@ def upsample(
     "Bring maps to the size of the image, by `joint_bilateral_upsample` or bilinearly, as the configuration says."
     if config.jbu:
         return joint_bilateral_upsample(maps, image, config.sigma_s2, config.sigma_r2, config.radius)
-    return F.interpolate(maps[None], size=image.shape[-2:], mode="bilinear")[0]
+    maps, size = as_float(maps, "maps", low=-math.inf), check_shapes(maps=(maps, "k h w"), image=(image, "3 H W"))
+    return F.interpolate(maps[None], size=(size["H"], size["W"]), mode="bilinear")[0]
 
 
 def refine(

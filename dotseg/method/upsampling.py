@@ -26,7 +26,10 @@ def area_average(
     check_shapes(image=(image, "... c H W"))
     if len(size) != 2 or min(size) < 1:
         raise DotsegError(f"size: got {tuple(size)}, expected (h, w), both at least 1")
+    return _average(image, size)
 
+
+def _average(image, size):  # without the checks
     def share(cells, pixels):  # (cells, pixels), each row sums to 1
         step = pixels / cells
         i = torch.arange(cells, dtype=image.dtype, device=image.device)[:, None] * step
@@ -112,7 +115,7 @@ def joint_bilateral_upsample(
     _check(maps, image, sigma_s2, sigma_r2, radius)
     image, (h, w), (H, W) = image.to(maps.dtype), maps.shape[-2:], image.shape[-2:]
     reach = min(radius, h - 1), min(radius, w - 1)
-    means, pad = area_average(image, (h, w)), (reach[1], reach[1], reach[0], reach[0])
+    means, pad = _average(image, (h, w)), (reach[1], reach[1], reach[0], reach[0])
     lead = torch.broadcast_shapes(maps.shape[:-3], image.shape[:-3])
     if _has_kernel(maps, image):
         from dotseg.method.upsampling_triton import upsample_in_one_pass
