@@ -1,18 +1,22 @@
 # `make demo` and `make test` need nothing but Python 3.11 or later; everything is installed into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+# What is installed is what tools/lock.py hashed, wheels only; nothing is fetched or compiled beside it.
+INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: --requirement
 NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb nbs/*/*.ipynb))
 
 .PHONY: demo test slow check lint export notebooks readme docs browser explore bench miniature lock lowest clean
 
-.venv/base: pyproject.toml setup.py settings.ini constraints.txt
+.venv/base: pyproject.toml setup.py settings.ini locks/build.txt locks/base.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(INSTALL) locks/build.txt
+	$(INSTALL) locks/base.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-.venv/dev: .venv/base
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+.venv/dev: .venv/base locks/dev.txt
+	$(INSTALL) locks/dev.txt
+	$(BIN)/python -m pip check
 	touch $@
 
 demo: .venv/base  ## segment a bundled page with the embedded models
@@ -20,7 +24,7 @@ demo: .venv/base  ## segment a bundled page with the embedded models
 
 test: .venv/dev lint check  ## everything that CI checks
 	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/nbdev_test --n_workers 2 --do_print
-	$(BIN)/python -m pytest -q tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal tests
 
 slow: .venv/dev  ## the large architectures with random weights, files of gigabytes, one after another
 	$(BIN)/python -m pytest -q --slow -m slow tests
@@ -43,8 +47,8 @@ notebooks: .venv/dev  ## run every notebook and store its outputs
 	$(BIN)/nbdev_clean
 	$(BIN)/python tools/readme.py
 
-.venv/docs: .venv/base
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+.venv/docs: .venv/base locks/docs.txt
+	$(INSTALL) locks/docs.txt
 	touch $@
 
 docs: .venv/docs  ## the site, docs/_build/html, from the notebooks as they are stored (-a: the search index forgets entries of pages that it does not write)
@@ -54,16 +58,16 @@ docs: .venv/docs  ## the site, docs/_build/html, from the notebooks as they are 
 CHROMIUM ?= /usr/bin/chromium
 browser: .venv/dev docs  ## the site as Chromium shows it: links, maths, search, phone width, accessibility
 	@test -x $(CHROMIUM) || { echo "$(CHROMIUM) is missing: apt-get install chromium, or make browser CHROMIUM=/path/to/it"; exit 1; }
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[browser]"
+	$(INSTALL) locks/browser.txt
 	CHROMIUM=$(CHROMIUM) $(BIN)/python -m pytest -q --browser tests/browser
 
 explore: .venv/dev  ## the explorer as an app, in a browser on this machine
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[browser]"
+	$(INSTALL) locks/browser.txt
 	$(BIN)/voila nbs/tutorials/playground.ipynb
 
 BENCH ?=
 bench: .venv/dev  ## everything beside its peers, which takes a while; BENCH="path jbu --repeats 3" for less
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
+	$(INSTALL) locks/bench.txt
 	$(BIN)/python benchmarks/run.py $(BENCH)
 
 TRAIN := $(BIN)/python -m dotseg.miniature.training
@@ -74,9 +78,10 @@ miniature: .venv/dev  ## train the embedded models from scratch; takes up where 
 	$(TRAIN) attention
 	$(TRAIN) ship
 
-lock: .venv/dev  ## write down the versions of everything installed, once they have been tested
-	$(BIN)/python -m pip install --quiet --upgrade --editable ".[dev,docs,browser,bench,ray,coco,labelme,supervision,heif,video]"
-	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+lock: .venv/dev  ## raise the versions of everything, and write them down with the hashes of their files
+	$(BIN)/python -m pip install --quiet --upgrade pip --editable ".[dev,docs,browser,bench,ray,coco,labelme,supervision,heif,video]"
+	$(BIN)/python -m pip freeze --all --exclude-editable > constraints.txt
+	$(PYTHON) tools/lock.py
 
 lowest:  ## the lowest versions that settings.ini admits: can they be installed together, and do the fast tests pass?
 	$(PYTHON) tools/lowest.py
