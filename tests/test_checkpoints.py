@@ -119,7 +119,7 @@ def test_a_revision_is_asked_for_and_recorded(hub):
         assert done.returncode == 0, done.stderr
         assert done.stdout.split()[0].endswith(f"@{REVISION[:8]}")
         assert any(asked.startswith(path) for _, asked in Hub.requests)
-    pinned = "Checkpoint('Net', ('first/net',), ('config.json',), 'DOTSEG_NET', 0.1, 'v3')"
+    pinned = "Checkpoint('Net', ('first/net@v3',), ('config.json',), 'DOTSEG_NET', 0.1)"
     Hub.requests.clear()
     assert hub(before=f"Checkpoint_, find_ = Checkpoint, find_checkpoint\nfind_checkpoint = lambda checkpoint: find_({pinned.replace('Checkpoint', 'Checkpoint_')})").returncode == 0
     assert any("first/net/revision/v3" in asked for _, asked in Hub.requests)

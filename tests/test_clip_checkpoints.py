@@ -17,9 +17,10 @@ from safetensors.torch import load_file, save_file
 from test_clip import pictures, published
 from torch.testing import assert_close
 
-from dotseg.models.checkpoints import CheckpointError, find_checkpoint, read_tensors
+from dotseg.models.checkpoints import CheckpointError, find_checkpoint
 from dotseg.models.clip import ClipAttention, ClipLogits, VisionTower, last_block
 from dotseg.models.clip_files import CLIP_B16, CLIP_L14, load_clip, named_description
+from dotseg.models.opening import read_tensors
 from dotseg.models.sources import resize_images
 
 SMALL = dict(embed_dim=16, vision_cfg=dict(image_size=32, layers=2, width=32, head_width=16, patch_size=8), text_cfg=dict(width=16, heads=2, layers=1))
@@ -122,7 +123,7 @@ def test_checkpoints_are_found_as_folders_and_by_their_variables(folder, monkeyp
 def test_the_ids_are_those_of_open_clip():
     for checkpoint, name in ((CLIP_B16, "ViT-B-16"), (CLIP_L14, "ViT-L-14")):
         tag = open_clip.get_pretrained_cfg(name, "openai")
-        assert tag["quick_gelu"] and tag["hf_hub"].rstrip("/") == checkpoint.ids[0]
+        assert tag["quick_gelu"] and tag["hf_hub"].rstrip("/") == checkpoint.ids[0].partition("@")[0]
 
 
 # CLIPs of others, as their files describe them

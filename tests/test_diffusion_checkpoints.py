@@ -88,7 +88,7 @@ def test_which_of_several_files_is_read(folder, image, attention):
     (part / "diffusion_pytorch_model.non_ema.safetensors").write_bytes(b"nor this")
     assert_close(load_diffusion(folder, image_size=128)(image, (8, 8)), attention, atol=0, rtol=0)
     (part / "diffusion_pytorch_model.safetensors").write_bytes(b"but this, which is of whole precision")
-    with pytest.raises(CheckpointError, match="unet: it is damaged, cut short"):
+    with pytest.raises(CheckpointError, match="unet.*: it is damaged, cut short"):
         load_diffusion(folder)
 
 
@@ -130,10 +130,11 @@ def test_the_schedulers_number_of_steps_counts(folder):
 
 def test_a_snapshot_in_the_hubs_cache_is_found_and_read(written, tmp_path):
     for checkpoint, files in ((SD2, written), (TAESD, write_taesd(tmp_path / "taesd", small=True))):
-        repository = tmp_path / f"models--{checkpoint.ids[-1].replace('/', '--')}"
+        name, _, revision = checkpoint.ids[-1].partition("@")
+        repository = tmp_path / f"models--{name.replace('/', '--')}"
         (repository / "refs").mkdir(parents=True)
         (repository / "refs" / "main").write_text("0" * 40)
-        shutil.copytree(files, repository / "snapshots" / ("0" * 40))
+        shutil.copytree(files, repository / "snapshots" / (revision or "0" * 40))
     places = [find_checkpoint(checkpoint, download=False, cache=tmp_path).path for checkpoint in (SD2, TAESD)]
     assert isinstance(load_diffusion(places[0], places[1], image_size=128), DiffusionAttention)
 
@@ -173,7 +174,7 @@ def test_a_description_that_is_broken(part, file, folder):
 def test_weights_that_are_cut_short(part, kept, folder):
     path = weights_of(folder, part)
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
-    with pytest.raises(CheckpointError, match=f"{part}: it is damaged, cut short, or no checkpoint; fetch it again"):
+    with pytest.raises(CheckpointError, match=f"{part}.*: it is damaged, cut short, or no checkpoint"):
         load_diffusion(folder)
 
 
@@ -263,7 +264,7 @@ def test_no_folder_at_all(tmp_path):
 def test_a_tiny_autoencoder_that_is_none(written, tmp_path):
     with pytest.raises(CheckpointError, match="TAESD: .*none: it is not there"):
         load_diffusion(written, tmp_path / "none")
-    with pytest.raises(CheckpointError, match="TAESD: .*vae: it is of another model or incomplete"):
+    with pytest.raises(CheckpointError, match="TAESD: .*vae: it is of another model; its config.json says 'AutoencoderKL', expected AutoencoderTiny"):
         load_diffusion(written, written / "vae")
 
 

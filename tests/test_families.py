@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from test_vit import FAMILIES
 
 from dotseg.app.command_line import main
+from dotseg.models.opening import fingerprint
 from dotseg.segmentation.presets import PRESETS
 
 SMALL = dict(embed_dim=16, vision_cfg=dict(image_size=128, layers=2, width=32, head_width=16, patch_size=32), text_cfg=dict(width=16, heads=2, layers=1))
@@ -51,7 +52,9 @@ def test_a_photograph_through_the_command_line(name, tmp_path, monkeypatch, caps
     assert main(words) == 0, capsys.readouterr().err
     mask, report = np.asarray(Image.open("masks/cat.png")), json.loads((tmp_path / "masks/cat.json").read_text())
     assert mask.shape == data.chelsea().shape[:2]
+    marks = {part: report["settings"]["models"].pop(f"{part} fingerprint") for part in parts}
     assert report["settings"]["models"] == {"preset": preset, "dtype": "float32"} | {part: part for part in parts}
+    assert len(set(marks.values())) == len(parts)
     assert report["settings"]["config"]["scale"] == PRESETS[preset].config.scale
 
 
@@ -72,7 +75,7 @@ def test_an_architecture_reaches_the_clip(tmp_path, caplog):
     state = load_file(write_clip(tmp_path / "clip.safetensors", "ViT-S-32"))
     assert state["visual.proj"].shape == (384, 384)
     logits, _, made_of = PRESETS["clip-b16"].build(given={"clip": tmp_path / "clip.safetensors"}, architecture="ViT-S-32")
-    assert logits.tower.patch == 32 and made_of == {"clip": str(tmp_path / "clip.safetensors")} and not caplog.messages
+    assert logits.tower.patch == 32 and made_of == {"clip": str(tmp_path / "clip.safetensors"), "clip fingerprint": fingerprint([tmp_path / "clip.safetensors"])} and not caplog.messages
     with pytest.raises(ValueError, match="it is of another model"):
         PRESETS["clip-b16"].build(given={"clip": tmp_path / "clip.safetensors"})
     assert "taken for open_clip's ViT-B-16-quickgelu, whose activation is QuickGELU" in caplog.text

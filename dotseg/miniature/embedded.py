@@ -7,7 +7,6 @@ __all__ = ['WEIGHTS', 'CONTEXT', 'EXTRA_WORDS', 'MiniatureTokenizer', 'build_cli
            'read_weights', 'load_miniature']
 
 # %% ../../nbs/miniature/02_embedded.ipynb #dbf45f88
-import json
 from pathlib import Path
 
 import torch
@@ -18,6 +17,7 @@ from ..method.errors import DotsegError
 from .picturebook import CLASSES
 from ..models.clip import ClipLogits
 from ..models.diffusion import DiffusionAttention
+from ..models.opening import read_json, read_tensors
 
 # %% ../../nbs/miniature/02_embedded.ipynb #1b6f196f
 WEIGHTS = Path(dotseg.__file__).parent / "miniature" / "weights"
@@ -114,12 +114,10 @@ def read_weights(
     name: str,  # clip, vae or unet
 ) -> nn.Module:  # the same, with the shipped weights, in float32 and ready for inference
     "Load `weights/NAME.safetensors` from the package."
-    from safetensors.torch import load_file
-
     path = WEIGHTS / f"{name}.safetensors"
     if not path.exists():
         raise FileNotFoundError(f"{path}: the package is incomplete; install it again")
-    model.load_state_dict({key: x.float() if x.is_floating_point() else x for key, x in load_file(path).items()})
+    model.load_state_dict({key: x.float() if x.is_floating_point() else x for key, x in read_tensors(name, path).items()})
     return model.eval().requires_grad_(False)
 
 # %% ../../nbs/miniature/02_embedded.ipynb #909e3394
@@ -132,7 +130,7 @@ def load_miniature(
     clip, vae, unet = (
         nn.Module.to(read_weights(model, name), device, dtype)
         for model, name in ((build_clip(len(tokenize.ids)), "clip"), (build_vae(), "vae"), (build_unet(), "unet")))
-    vae.register_to_config(scaling_factor=json.loads((WEIGHTS / "card.json").read_text())["scaling_factor"])
+    vae.register_to_config(scaling_factor=read_json("miniature", WEIGHTS / "card.json")["scaling_factor"])
     with torch.no_grad():
         prompt = text_tokens(clip, tokenize([""]).to(device))
     return ClipLogits(clip, tokenize, attention="origin"), DiffusionAttention(unet, vae, prompt, image_size=128)

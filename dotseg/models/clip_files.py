@@ -7,7 +7,6 @@ __all__ = ['CLIP_B16', 'CLIP_L14', 'check_description', 'named_description', 'fr
 
 # %% ../../nbs/models/07_clip_files.ipynb #19b7c169
 import difflib
-import json
 import logging
 import math
 import os
@@ -19,14 +18,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .checkpoints import Checkpoint, CheckpointError, checkpoint_errors, read_tensors
-from .vit import folder_colours
+from .checkpoints import Checkpoint, CheckpointError, checkpoint_errors
+from .opening import check_config, check_finite, check_size, read_json, read_tensors, weight_files
+from .vit import check_colours, folder_colours
 
 # %% ../../nbs/models/07_clip_files.ipynb #e0481802
 _ON_THE_HUB = ("open_clip_config.json", "open_clip_model.safetensors")
 _WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin", "model.safetensors", "pytorch_model.bin")  # in a folder, the first that is there
-CLIP_B16 = Checkpoint("CLIP ViT-B/16", ("timm/vit_base_patch16_clip_224.openai",), _ON_THE_HUB, "DOTSEG_CLIP_B16", 0.6)
-CLIP_L14 = Checkpoint("CLIP ViT-L/14", ("timm/vit_large_patch14_clip_224.openai",), _ON_THE_HUB, "DOTSEG_CLIP_L14", 1.7)
+CLIP_B16 = Checkpoint("CLIP ViT-B/16", ("timm/vit_base_patch16_clip_224.openai@977e3dd0ec55ab8da155f2fbeb6b5f54948b6e3d",), _ON_THE_HUB, "DOTSEG_CLIP_B16", 0.6)
+CLIP_L14 = Checkpoint("CLIP ViT-L/14", ("timm/vit_large_patch14_clip_224.openai@18d0535469bb561bf468d76c1d73aa35156c922b",), _ON_THE_HUB, "DOTSEG_CLIP_L14", 1.7)
 
 
 def check_description(
@@ -86,10 +86,11 @@ def from_transformers(
 def _describe(folder):  # a folder of transformers -> what open_clip_config.json would say
     from transformers import CLIPConfig
 
-    kind = json.loads((folder / "config.json").read_text("utf-8")).get("model_type")
+    said = check_config("CLIP", folder, read_json("CLIP", folder / "config.json"))
+    kind = said.get("model_type")
     if kind != "clip":
         raise CheckpointError(f"CLIP: {folder}: its config.json says model_type {kind!r}, expected 'clip'; SigLIP goes with a preset of its own, and other models do not go here")
-    config: Any = CLIPConfig.from_pretrained(folder, local_files_only=True)
+    config: Any = CLIPConfig.from_dict(said)
     vision, text = config.vision_config, config.text_config
     if vision.hidden_act != text.hidden_act or vision.hidden_act not in ("gelu", "quick_gelu"):
         raise CheckpointError(f"CLIP: {folder}: its activations are {vision.hidden_act!r} and {text.hidden_act!r}, expected both 'gelu' or both 'quick_gelu'")
@@ -103,11 +104,14 @@ def _describe(folder):  # a folder of transformers -> what open_clip_config.json
 
 # %% ../../nbs/models/07_clip_files.ipynb #5a70ca46
 def _noted(folder):  # a folder -> open_clip's description of its model, or None; what is done to images
-    for name, read in ((_ON_THE_HUB[0], lambda: json.loads((folder / _ON_THE_HUB[0]).read_text("utf-8"))), ("config.json", lambda: _describe(folder))):
-        if (folder / name).is_file():
+    for name, read in ((_ON_THE_HUB[0], lambda: read_json("CLIP", folder / _ON_THE_HUB[0])), ("config.json", lambda: _describe(folder))):
+        if (folder / name).exists():
             said = read()
-            check_description(said["model_cfg"], folder / name)
-            return said["model_cfg"], said.get("preprocess_cfg", {})
+            model, images = check_config("CLIP", folder / name, said["model_cfg"]), said.get("preprocess_cfg", {})
+            check_description(model, folder / name)
+            if images:
+                check_colours(folder / name, images["mean"], images["std"])
+            return model, images
     return None, {}
 
 
@@ -135,7 +139,8 @@ def load_clip(
         config, images = _noted(path)
         if named and config:
             raise CheckpointError(f"CLIP: {path}: it says itself what it holds; leave out the architecture, {architecture}")
-        tensors = read_tensors("CLIP", next((path / name for name in _WEIGHTS if (path / name).is_file()), path / _WEIGHTS[0]) if path.is_dir() else path)
+        files = weight_files("CLIP", path, _WEIGHTS) if path.is_dir() else [path]
+        tensors = {name: x for file in files for name, x in read_tensors("CLIP", file).items()}
         if any(name.startswith("vision_model.") for name in tensors):
             tensors = from_transformers(tensors)
         openai = bool(numbers & set(tensors))
@@ -144,7 +149,9 @@ def load_clip(
             config["quick_gelu"] = True
         with torch.device("meta"):  # no weights, only their places
             model = CLIP(**config)
+        check_size("CLIP", path, model, files)
         model.load_state_dict({key: x for key, x in tensors.items() if key not in numbers}, assign=True)
+        check_finite("CLIP", path, model)
     if model.attn_mask is not None:  # the causal mask, which is in no file
         model.attn_mask = torch.full(model.attn_mask.shape, -math.inf).triu(1)
     model.visual.image_mean, model.visual.image_std = images.get("mean"), images.get("std")

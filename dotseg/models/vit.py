@@ -4,11 +4,10 @@
 
 # %% auto #0
 __all__ = ['MEAN', 'STD', 'DINOV2_B14', 'DINOV2_B14_REG', 'DINOV3_B16', 'head_mean', 'hear_attention', 'image_tower',
-           'global_layers', 'VitAttention', 'folder_colours', 'read_config', 'read_model', 'load_vit']
+           'global_layers', 'VitAttention', 'folder_colours', 'check_colours', 'read_config', 'read_model', 'load_vit']
 
 # %% ../../nbs/models/06_vit.ipynb #a26d177d
 import inspect
-import json
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +22,8 @@ from torch.overrides import TorchFunctionMode
 
 from ..method.attention import merge_attention
 from ..method.errors import DotsegError
-from .checkpoints import Checkpoint, CheckpointError, check_complete, checkpoint_errors, read_tensors
+from .checkpoints import Checkpoint, CheckpointError, check_complete, checkpoint_errors
+from .opening import check_config, check_finite, check_size, read_json, read_tensors, weight_files
 from .sources import StopForward, resize_images
 
 # %% ../../nbs/models/06_vit.ipynb #68ad6767
@@ -196,8 +196,8 @@ class VitAttention:
 # %% ../../nbs/models/06_vit.ipynb #80897826
 _FILES = ("config.json", "model.safetensors")
 DINOV2_B14 = Checkpoint("DINOv2 B/14", ("facebook/dinov2-base",), _FILES, "DOTSEG_DINOV2", 0.35)
-DINOV2_B14_REG = Checkpoint("DINOv2 B/14 with registers", ("facebook/dinov2-with-registers-base",), _FILES, "DOTSEG_DINOV2_REG", 0.35)
-DINOV3_B16 = Checkpoint("DINOv3 ViT-B/16", ("facebook/dinov3-vitb16-pretrain-lvd1689m",), (*_FILES, "preprocessor_config.json"), "DOTSEG_DINOV3", 0.35)
+DINOV2_B14_REG = Checkpoint("DINOv2 B/14 with registers", ("facebook/dinov2-with-registers-base@a1d738ccfa7ae170945f210395d99dde8adb1805",), _FILES, "DOTSEG_DINOV2_REG", 0.35)
+DINOV3_B16 = Checkpoint("DINOv3 ViT-B/16", ("facebook/dinov3-vitb16-pretrain-lvd1689m@5931719e67bbdb9737e363e781fb0c67687896bc",), (*_FILES, "preprocessor_config.json"), "DOTSEG_DINOV3", 0.35)
 
 
 def folder_colours(
@@ -208,9 +208,21 @@ def folder_colours(
     from open_clip import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 
     noted = folder / "preprocessor_config.json"
-    said = json.loads(noted.read_text("utf-8")) if noted.is_file() else {}
+    said = read_json("colours", noted) if noted.exists() else {}
     mean, std = ((0.5,) * 3,) * 2 if "siglip" in kind else (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD) if "clip" in kind else (MEAN, STD)
-    return said.get("image_mean", mean), said.get("image_std", std)
+    return check_colours(noted, said.get("image_mean", mean), said.get("image_std", std))
+
+
+def check_colours(
+    where: str | os.PathLike,  # where they are from, for people
+    mean: Any,
+    std: Any,
+) -> tuple[Sequence[float], Sequence[float]]:  # the same
+    "`CheckpointError` unless they are three finite numbers each, and the spread is above 0."
+    for name, values, least in (("mean", mean, -1e3), ("spread", std, 1e-3)):
+        if not isinstance(values, (list, tuple)) or len(values) != 3 or not all(isinstance(x, (int, float)) and least <= x <= 1e3 for x in values):
+            raise CheckpointError(f"{where}: the {name} of its colours is {str(values)[:60]}, expected three numbers from {least:g} to 1000")
+    return mean, std
 
 
 def read_config(
@@ -218,33 +230,39 @@ def read_config(
     path: str | os.PathLike,  # a folder of transformers
 ) -> tuple[Path, Any, str]:  # the folder, its configuration, and what type of model that is for
     "From this machine alone; errors are best caught by `checkpoint_errors`."
-    from transformers import AutoConfig
+    from transformers import CONFIG_MAPPING
 
     path = Path(path).expanduser()
-    if not (path / "config.json").is_file():
+    file = path / "config.json"
+    if not file.is_file():
         raise CheckpointError(f"{what}: {path}: no config.json is there; give the folder of a transformers model, which holds it beside model.safetensors")
-    config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-    return path, config, config.model_type
+    said = check_config(what, path, read_json(what, file))
+    if not isinstance(kind := said.get("model_type"), str) or kind not in CONFIG_MAPPING:
+        raise CheckpointError(f"{what}: {path}: it is damaged, cut short, or no checkpoint; its config.json says model_type {str(kind)[:60]!r}, which is none of transformers'")
+    return path, CONFIG_MAPPING[kind].from_dict(said), kind
 
 
 def read_model(
     what: str,  # what should be in it, for people
     folder: Path,  # of transformers
     config: Any,  # as `read_config` gives it
+    kind: Any = None,  # a class of transformers; the one of the configuration by default
+    files: Sequence[Path] = (),  # that hold its weights; those of transformers' usual names by default
 ) -> Any:  # the model, in evaluation mode and without gradients
     "Every weight that its layers need is in the folder, and nothing else is run; errors are best caught by `checkpoint_errors`."
     from transformers import AutoModel
 
-    options: dict[str, Any] = dict(local_files_only=True, output_loading_info=True, ignore_mismatched_sizes=True, attn_implementation="sdpa", trust_remote_code=False)
-    file = next((folder / name for name in ("model.safetensors", "pytorch_model.bin") if (folder / name).is_file()), None)
-    if file is None:  # in several files, or in none
-        model, report = AutoModel.from_pretrained(folder, **options)
-    else:
-        with torch.device("meta"):
-            kind: Any = type(AutoModel.from_config(config))
-        model, report = kind.from_pretrained(None, config=config, state_dict=read_tensors(what, file), **options)
+    files = files or weight_files(what, folder, ("model.safetensors", "pytorch_model.bin"))
+    with torch.device("meta"):
+        empty = AutoModel.from_config(config, attn_implementation="sdpa", trust_remote_code=False) if kind is None else kind(config)
+    check_size(what, folder, empty, files)
+    tensors = {name: x for file in files for name, x in read_tensors(what, file).items()}
+    network: Any = type(empty)
+    model, report = network.from_pretrained(
+        None, config=config, state_dict=tensors, local_files_only=True, output_loading_info=True, ignore_mismatched_sizes=True, attn_implementation="sdpa")
     missing = [key for key in report["missing_keys"] if not key.startswith("pooler.")]  # which stands behind all layers
     check_complete(what, folder, {**report, "missing_keys": missing})  # where sizes that do not match are refused
+    check_finite(what, folder, model)
     if any("register_tokens" in key for key in report["unexpected_keys"]):  # would be left out, with nothing but a warning
         raise CheckpointError(f"{what}: {folder}: its weights have registers and its config.json, model_type {config.model_type!r}, has none; get a copy made for transformers")
     return model.eval().requires_grad_(False)
@@ -261,7 +279,7 @@ def load_vit(
         folder, config, kind = read_config("ViT", path)
         images = getattr(config, "vision_config", config)
         if not isinstance(getattr(images, "patch_size", None), int) or hasattr(images, "depths"):
-            raise CheckpointError(f"ViT: {folder}: its config.json says model_type {kind!r}, which is no plain vision transformer; get one such as {DINOV2_B14_REG.ids[0]}")
+            raise CheckpointError(f"ViT: {folder}: its config.json says model_type {kind!r}, which is no plain vision transformer; get one such as {DINOV2_B14_REG.ids[0].partition('@')[0]}")
         model = read_model("ViT", folder, config)
         colours = folder_colours(folder, kind)
     return VitAttention(image_tower(model).to(device, dtype), colours=colours, **options)

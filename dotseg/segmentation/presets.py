@@ -7,7 +7,6 @@ __all__ = ['EVERYDAY', 'CLIP_B', 'CLIP_L', 'DIFFUSION', 'DINO', 'DINOV3', 'SIGLI
            'choose_device', 'write_settings', 'read_settings']
 
 # %% ../../nbs/segmentation/02_presets.ipynb #a94450a1
-import hashlib
 import json
 import logging
 import os
@@ -23,12 +22,13 @@ from ..method.background import Background
 from ..method.errors import DotsegError
 from ..method.measures import ContrastVote, Measure, OptimalPath
 from ..method.refine import DiscrepancyConfig
-from ..miniature.embedded import WEIGHTS, load_miniature
+from ..miniature.embedded import load_miniature
 from ..miniature.picturebook import CLASSES
 from ..models.checkpoints import Checkpoint, find_checkpoint
 from ..models.clip import ClipAttention, ClipLogits
 from ..models.clip_files import CLIP_B16, CLIP_L14, load_clip
 from ..models.diffusion import SD2, SD2_UNET, SD2_VAE, DiffusionAttention, load_diffusion
+from ..models.opening import files_read, fingerprint
 from ..models.siglip import SIGLIP2_B16, SiglipLogits, load_siglip
 from ..models.sources import AttentionSource, LogitSource
 from ..models.vit import DINOV2_B14_REG, DINOV3_B16, VitAttention, load_vit
@@ -86,7 +86,7 @@ class Preset:
         given: Mapping[str, str | os.PathLike] | None = None,  # part -> its file, folder or hub id, where it is not to be looked for
         download: bool = True,  # False: only what is on this disk
         architecture: str | None = None,  # of a CLIP in a bare file, by open_clip's name
-    ) -> tuple[LogitSource, AttentionSource, dict[str, str]]:  # the sources, and what each part was made of
+    ) -> tuple[LogitSource, AttentionSource, dict[str, str]]:  # the sources, and what each part was made of: where it was found, and the fingerprint of its files
         "Find the checkpoints of all parts, then load them; `CheckpointError` if one cannot be had or read."
         given = dict(given or {})
         if architecture is not None and not any(part.named for part in self.parts.values()):
@@ -94,17 +94,16 @@ class Preset:
         if unknown := [name for name in given if name not in self.parts]:
             raise DotsegError(f"checkpoints: no part {', '.join(unknown)}, expected some of {', '.join(self.parts)}")
         found = {name: find_checkpoint(part.checkpoint, given.get(name), download) for name, part in self.parts.items() if part.checkpoint}
-        told = {"architecture": architecture}
-        loaded = {name: part.load(found[name].path if name in found else None, device, dtype, **told if part.named else {}) for name, part in self.parts.items()}
+        told, loaded = {"architecture": architecture}, {}
+        made_of: dict[str, str] = {}
+        for name, part in self.parts.items():
+            with files_read() as files:
+                loaded[name] = part.load(found[name].path if name in found else None, device, dtype, **told if part.named else {})
+            made_of |= {name: found[name].name if name in found else "in the package", f"{name} fingerprint": fingerprint(files)}
         logits, attention = self.join(**loaded)
         if isinstance(logits, SiglipLogits) and not 0.9 < logits.scale / self.config.scale < 1.1:
             logging.getLogger("dotseg").warning(f"the model was trained with a logit scale of {logits.scale:.0f}, and the preset has scale={self.config.scale:g}; set scale={logits.scale:.0f}")
-        return logits, attention, {name: found[name].name if name in found else _fingerprint() for name in self.parts}
-
-
-def _fingerprint():  # of the embedded weights
-    mark = lambda name: hashlib.sha256((WEIGHTS / f"{name}.safetensors").read_bytes()).hexdigest()[:8]
-    return " ".join(f"{name} {mark(name)}" for name in ("clip", "vae", "unet"))
+        return logits, attention, made_of
 
 # %% ../../nbs/segmentation/02_presets.ipynb #56568d61
 def choose_device(
