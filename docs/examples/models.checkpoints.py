@@ -55,35 +55,3 @@ try:
     check_complete("Example Net", "folder", report)
 except CheckpointError as error:
     print(error)
-
-
-# %% read_tensors
-import tempfile
-import torch
-from dotseg.models.checkpoints import CheckpointError, read_tensors
-from fastcore.test import expect_fail
-from pathlib import Path
-
-work = tempfile.TemporaryDirectory()
-folder = Path(work.name) / "my-net"
-folder.mkdir()
-net, other = torch.nn.Linear(3, 4), torch.nn.Linear(3, 5)
-torch.save(net.state_dict(), folder / "good.pt")
-bare, net = {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}, "Example Net"
-wrapped = {
-    "bare": bare,
-    "state_dict": {"epoch": 3, "state_dict": bare},
-    "model": {"model": bare, "optimizer": {"step": 7}},
-    "both": {"model": {"state_dict": bare}},
-    "data parallel": {f"module.{name}": x for name, x in bare.items()},
-    "compiled": {f"_orig_mod.{name}": x for name, x in bare.items()},
-    "both ways": {"model": {f"module._orig_mod.{name}": x for name, x in bare.items()}}}
-with tempfile.TemporaryDirectory() as place:
-    for name, saved in wrapped.items():
-        torch.save(saved, Path(place) / "wrapped.pt")
-        got = read_tensors(net, Path(place) / "wrapped.pt")
-        assert got.keys() == bare.keys() and all(torch.equal(got[key], bare[key]) for key in bare), name
-    for nothing in ([1, 2], {"epoch": 3}, {"model": {}}):
-        torch.save(nothing, Path(place) / "nothing.pt")
-        with expect_fail(CheckpointError, contains="it holds no weights by name"):
-            read_tensors(net, Path(place) / "nothing.pt")

@@ -103,3 +103,14 @@ model = Dinov2Model(Dinov2Config(hidden_size=32, num_hidden_layers=2, num_attent
 model.save_pretrained("vit")
 attention = load_vit("vit")
 print(attention(torch.rand(1, 3, 56, 56), (4, 4)).shape)
+
+
+# %% check_colours
+from dotseg.models.checkpoints import CheckpointError
+from dotseg.models.vit import check_colours
+
+print(check_colours("folder", [0.5, 0.5, 0.5], [0.2, 0.2, 0.2]))
+try:
+    check_colours("folder", [0.5, 0.5, 0.5], [0.2, 0.2, 0.0])
+except CheckpointError as error:
+    print(error)
