@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import dotseg
 
 ROOT = Path(dotseg.__file__).parent.parent
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+PROJECT, BUILD = PYPROJECT["project"], PYPROJECT["build-system"]
 SETTINGS = ConfigParser(delimiters=["="])
 SETTINGS.read(ROOT / "settings.ini", encoding="utf-8")
 SETTINGS = SETTINGS["DEFAULT"]
@@ -110,3 +112,46 @@ def test_the_source_distribution_can_be_built_again(built):
 
 def test_building_warns_of_nothing(built):
     assert not re.search(r"^!!$|deprecat|_MissingDynamic", built[2], re.M | re.I)
+
+
+# what is installed
+
+LOCKS = {path.stem: path.read_text("utf-8") for path in (ROOT / "locks").glob("*.txt")}
+CONSTRAINTS = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in (ROOT / "constraints.txt").read_text("utf-8").split())}
+
+
+def locked(name):
+    "The requirements of a lock and of those that it starts with, and their versions by name."
+    found = [Requirement(line.removesuffix(" \\")) for line in re.findall(r"^(?!-r|#)\S.*$", LOCKS[name], re.M)]
+    return found + [requirement for other in re.findall(r"^-r (\w+)\.txt$", LOCKS[name], re.M) for requirement in locked(other)]
+
+
+@pytest.mark.parametrize("name", sorted(LOCKS))
+def test_every_package_of_a_lock_is_pinned_and_hashed(name):
+    blocks = re.sub(r"^(#|-r ).*\n", "", LOCKS[name], flags=re.M)
+    assert blocks and re.fullmatch(r"(\S+==\S+( ; [^\n]*)? \\\n(    --hash=sha256:[0-9a-f]{64} \\\n)*    --hash=sha256:[0-9a-f]{64}\n)+", blocks)
+    for requirement in locked(name):
+        version = CONSTRAINTS.get(canonicalize_name(requirement.name))
+        assert version is None or str(requirement.specifier) == f"=={version}", f"{requirement}: constraints.txt has {version}; make lock"
+
+
+@pytest.mark.parametrize("name", sorted(LOCKS))
+def test_a_lock_has_all_that_is_asked_for(name):
+    words = {"build": ["pip", *BUILD["requires"]], "base": SETTINGS["requirements"].split()}.get(name) or SETTINGS[f"{name}_requirements"].split()
+    pinned = {canonicalize_name(requirement.name): requirement for requirement in locked(name)}
+    for wanted in map(Requirement, words):
+        (pin,) = pinned[canonicalize_name(wanted.name)].specifier
+        assert wanted.specifier.contains(pin.version), f"{wanted}: the lock has {pin}; make lock"
+
+
+def test_the_makefile_installs_nothing_without_hashes():
+    lines = re.findall(r"^\t.*(?:pip install|\(INSTALL\)).*$", (ROOT / "Makefile").read_text("utf-8"), re.M)
+    plain = [line for line in lines if "$(INSTALL) locks/" not in line]
+    assert {re.search(r"locks/(\w+)", line)[1] for line in lines if line not in plain} == set(LOCKS)
+    assert len(plain) == 2 and "--no-deps --no-build-isolation --editable ." in plain[0] and "--upgrade pip" in plain[1]  # the package, and `make lock`
+    assert "INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: --requirement\n" in (ROOT / "Makefile").read_text("utf-8")
+
+
+def test_actions_are_pinned_by_commit():
+    uses = re.findall(r"uses: (.*)", "".join(path.read_text("utf-8") for path in (ROOT / ".github/workflows").glob("*.yml")))
+    assert uses and all(re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", use) for use in uses)
