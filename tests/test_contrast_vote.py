@@ -76,7 +76,7 @@ def test_inputs_are_left_alone_and_gradients_flow():
 
 @pytest.mark.parametrize("change, message", [
     ({"logits": torch.full((2, 2, 2), math.nan)}, "logits: 8 of 8 values are NaN"), ({"logits": torch.full((2, 2, 2), -math.inf)}, "logits: got infinite values"),
-    ({"logits": torch.zeros(0, 2, 2)}, r"logits: got shape \(0, 2, 2\)"), ({"logits": torch.zeros(2, 2)}, "logits: expected 3 axes"),
+    ({"logits": torch.zeros(0, 2, 2)}, "logits: k is 0, expected at least 1"), ({"logits": torch.zeros(2, 2)}, "logits: expected 3 axes"),
     ({"attention": torch.ones(3, 3)}, "attention: 4 is 3"), ({"attention": -torch.ones(4, 4)}, "attention: values lie in"),
     ({"contrast": -1.0}, "contrast: got -1"), ({"links": 2}, "links: got 2"), ({"reach": 0}, "reach: got 0"), ({"eps": math.nan}, "eps: got nan"), ({"eps": "soft"}, "eps: got 'soft'"),
 ])

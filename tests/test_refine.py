@@ -204,7 +204,7 @@ def test_inputs_are_left_alone():
         ({"image": torch.full((3, 8, 8), 2.0)}, "image: values lie in"),
         ({"image": torch.zeros(3, 8, 8, dtype=torch.uint8)}, "image: expected a floating"),
         ({"image": torch.zeros(8, 8, 3)}, "image: 3 is 8"),
-        ({"image": torch.zeros(3, 0, 8)}, "image: got shape"),
+        ({"image": torch.zeros(3, 0, 8)}, "image: H is 0, expected at least 1"),
     ],
 )
 @pytest.mark.parametrize("jbu", [True, False])

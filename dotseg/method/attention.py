@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from .checks import as_float, check_number, check_shapes, divide, has_values
+from .checks import as_float, check_shapes, divide, has_values, is_number
 from .errors import DotsegError
 
 # %% ../../nbs/method/04_attention.ipynb #50b0f075
@@ -100,13 +100,11 @@ def merge_attention(
     missing = [name for name in weights if name not in blocks]
     if missing:
         raise DotsegError(f"weights: no block {', '.join(map(repr, missing))}, expected some of {', '.join(map(repr, blocks))}")
-    for name, weight in weights.items():
-        check_number(f"weights: {name}", weight, low=0)
-    most = max(weights.values(), default=0)
+    most = max([*weights.values()], default=0) if all(is_number(weight, 0) for weight in weights.values()) else 0
     if not most > 0:
         raise DotsegError(f"weights: got {dict(weights)}, expected numbers >= 0, at least one of them > 0")
     weights = {name: weight / most for name, weight in weights.items()}  # so that their sum is finite
-    total = math.fsum(weights.values())
+    total = math.fsum([*weights.values()])
     used = {name: blocks[name] for name, weight in weights.items() if weight > 0}
     check_shapes(**{name: (x, f"... n{i} n{i}") for i, (name, (x, _)) in enumerate(used.items())})  # batch axes broadcast
     rows = {name: _rows_to_one(_check_attention(x, size, name, f"the grid of {name}")) for name, (x, size) in used.items()}

@@ -115,7 +115,7 @@ def mark_background(
     "Call background what no row of the logits is sure of: where the largest softmax over the rows, of logits resized bilinearly, is below the threshold. Labels have no gradient."
     check_shapes(labels=(labels, "... H W"), logits=(logits, "... k h w"))
     check_number("threshold", threshold, 0, 1)
-    check_number("scale", scale, low=0, above=True)
+    check_number("scale", scale, low=0)
     logits = as_float(logits, "logits")
     flat = logits.flatten(0, -4) if logits.ndim > 3 else logits[None]
     flat = flat.clamp_min(torch.finfo(flat.dtype).min / 4)  # -inf would make NaN of its neighbours

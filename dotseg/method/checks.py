@@ -42,7 +42,7 @@ def check_shapes(
             if size != want:
                 raise DotsegError(f"{name}: {axis} is {size}, expected {want}{got}")
             if not size and not axis.isdigit():
-                raise DotsegError(f"{name}: got shape {tuple(x.shape)} for ({spec}), expected at least 1 {axis}")
+                raise DotsegError(f"{name}: {axis} is 0, expected at least 1{got}")
     return {axis: size for axis, size in sizes.items() if not axis.isdigit()}
 
 # %% ../../nbs/method/14_checks.ipynb #e9a41bc6
