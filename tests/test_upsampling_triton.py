@@ -32,6 +32,8 @@ image[:, 5, 5] = 1
 values = torch.arange(25.0).reshape(1, 5, 5)
 up = jbu.joint_bilateral_upsample(values, image, sigma_r2=1e-6)  # far from every colour around it
 assert up.isfinite().all() and up[0, 5, 5] == values[0, 1, 1]
+huge = jbu.joint_bilateral_upsample(values * 1e37, torch.zeros(3, 20, 20))  # up to 2.4e38, whose sum over a window is infinite
+assert_close(huge / 1e37, jbu.joint_bilateral_upsample(values, torch.zeros(3, 20, 20)), atol=2e-5, rtol=0)
 assert asked.count(torch.float32) > 30
 """
 
