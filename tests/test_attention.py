@@ -103,8 +103,8 @@ def test_merge_broadcasts_a_shared_block_and_needs_the_used_ones_only():
         ({"c": 1.0}, "weights: no block 'c', expected some of 'a', 'b'"),
         ({}, "weights: got {}"),
         ({"a": 0.0}, "at least one of them > 0"),
-        ({"a": 1.0, "b": -1.0}, "expected numbers >= 0"),
-        ({"a": math.nan}, "expected numbers >= 0"),
+        ({"a": 1.0, "b": -1.0}, "weights: b: got -1.0, expected a number >= 0"),
+        ({"a": math.nan}, "weights: a: got nan, expected a number >= 0"),
         ({"a": math.inf}, "expected"),
     ],
 )

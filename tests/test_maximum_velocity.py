@@ -125,7 +125,7 @@ GOOD = torch.full((2, 3), 1 / 3), torch.full((3, 3), 1 / 3)
         (GOOD[0], torch.ones(4, 4), {}, "attention: n is 4, expected 3"),
         (GOOD[0], torch.ones(3, 4), {}, "attention: n is 4, expected 3"),
         (GOOD[0][0], GOOD[1], {}, "f: expected 2 axes"),
-        (GOOD[0][:0], GOOD[1], {}, "at least one class"),
+        (GOOD[0][:0], GOOD[1], {}, "got shape .* expected at least 1 "),
         (-GOOD[0], GOOD[1], {}, "f: values lie in"),
         (GOOD[0] * math.nan, GOOD[1], {}, "f: 6 of 6 values are NaN"),
         (GOOD[0], GOOD[1] * math.nan, {}, "attention: 9 of 9 values are NaN"),

@@ -128,3 +128,9 @@ test_eq(parser().parse_args(shlex.split(line)[1:]).checkpoint, ["clip=my-clip"])
 from dotseg.app.command_line import main
 
 main(["demo", "--classes", "kite, grass", "--out", "out"])
+
+
+# %% say
+from dotseg.app.command_line import say
+
+say("a file called \x1b[2Jred.png", "and a line of its own")  # the terminal is not cleared

@@ -1,3 +1,9 @@
+# %% TRIES
+from dotseg.app.ray_workers import TRIES
+
+print(TRIES)
+
+
 # %% segment_folder
 from dotseg.app.ray_workers import segment_folder
 from dotseg.miniature.picturebook import CLASSES

@@ -130,3 +130,14 @@ Image.fromarray(scene.image).save("images/0.png")
 Image.fromarray(scene.labels.astype(np.uint8)).save("masks/0.png")
 data = load_folder("images", "masks", CLASSES)
 print(data[0].name, np.unique(data[0].labels()))
+
+
+# %% check_counted
+from dotseg.evaluation.datasets import IGNORED, DatasetError, DatasetSpec, check_counted
+
+spec = DatasetSpec("cats", "black and white masks", (("background",), ("cat",)), "images/{}.jpg", "masks/{}.png", {0: 0, 1: 1, 255: IGNORED}, assumed=(255,))
+check_counted(spec, [900, 80], {255: 20})  # a thin edge that does not count
+try:
+    check_counted(spec, [900, 0], {255: 100})  # the cats are 255, not 1
+except DatasetError as error:
+    print(error)

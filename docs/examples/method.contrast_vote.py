@@ -1,3 +1,13 @@
+# %% LARGE
+import torch
+
+from dotseg.method.contrast_vote import LARGE, contrast_vote
+
+logits = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])
+largest = contrast_vote(logits, torch.eye(2), contrast=LARGE, links=0.5)
+print(torch.equal(largest, contrast_vote(logits, torch.eye(2), contrast=1e30, links=0.5)))
+
+
 # %% neighbour_kernel
 import torch
 

@@ -1,3 +1,9 @@
+# %% plain
+from dotseg.method.errors import plain
+
+print(plain("caf\u00e9 \x1b[31mred\n"))  # escapes instead of colours and line ends
+
+
 # %% DotsegError
 from dotseg.method.errors import DotsegError
 from fastcore.test import expect_fail

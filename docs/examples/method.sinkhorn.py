@@ -29,3 +29,16 @@ cost3 = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 1.0], [1.0, 1.0, 0.0]], dtype=
 two = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
 third = torch.full((3,), 1 / 3, dtype=torch.float64)
 mu, nu, kernel = sinkhorn(cost3, two, third, eps=1, n_iters=1)
+
+
+# %% FINEST
+import torch
+
+from dotseg.method.errors import DotsegError
+from dotseg.method.sinkhorn import FINEST, sinkhorn
+
+half = torch.full((2,), 0.5)
+try:
+    sinkhorn(1 - torch.eye(2), half[None], half, eps=0.1 / FINEST, n_iters=1)
+except DotsegError as error:
+    print(error)

@@ -1,15 +1,3 @@
-# %% FORMATS
-from dotseg.segmentation.formats import FORMATS
-
-print(FORMATS)
-
-
-# %% COCO_FILE
-from dotseg.segmentation.formats import COCO_FILE
-
-print(COCO_FILE)
-
-
 # %% is_background
 from dotseg.segmentation.formats import is_background
 
@@ -25,7 +13,6 @@ print(label_confidence(two, torch.tensor([[0, 0]]), 1.0), label_confidence(two, 
 
 
 # %% Found
-
 from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
 from dotseg.segmentation.formats import Found, class_masks
 from dotseg.segmentation.segmenter import Segmenter
@@ -50,12 +37,6 @@ for call, message in (
 ):
     with expect_fail(ValueError, contains=message):
         call()
-
-
-# %% place
-from dotseg.segmentation.formats import place
-
-print(place("masks", "trip/boat", "palette"), place("masks", "trip/boat", "coco"))
 
 
 # %% class_masks
@@ -125,6 +106,18 @@ from dotseg.segmentation.formats import file_of_class
 print(file_of_class(3, "traffic light"))
 
 
+# %% write_picture
+from pathlib import Path
+
+from PIL import Image
+
+from dotseg.segmentation.formats import write_picture
+from dotseg.segmentation.records import form_of
+
+write_picture(Path("red.png"), Image.new("RGB", (6, 4), "red"), "overlay")
+print(Image.open("red.png").info, form_of("red.png"))
+
+
 # %% write
 from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
 from dotseg.segmentation.formats import write
@@ -144,14 +137,3 @@ from dotseg.segmentation.formats import write_classes
 Path("masks").mkdir()
 write_classes(["sky", "grass"], "masks")
 print(Path("masks/classes.txt").read_text())
-
-
-# %% count_bytes
-from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
-from dotseg.segmentation.formats import count_bytes, write
-from dotseg.segmentation.segmenter import Segmenter
-
-segmenter = Segmenter.from_preset("picturebook", device="cpu")
-scene = draw_scene(LESSON_SEED)
-found = segmenter(scene.image, CLASSES)
-print(count_bytes(write(found, "palette", "masks", "page")))

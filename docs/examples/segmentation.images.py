@@ -122,3 +122,24 @@ from dotseg.segmentation.images import label_picture
 scene = draw_scene(LESSON_SEED)
 written = io.BytesIO()
 label_picture(torch.tensor(scene.labels), CLASSES).save(written, "PNG")
+
+
+# %% MAX_BYTES
+from dotseg.segmentation.images import MAX_BYTES
+
+print(f"{MAX_BYTES:,} bytes")
+
+
+# %% MAX_SCANS
+from dotseg.segmentation.images import MAX_SCANS
+
+print(MAX_SCANS)
+
+
+# %% named
+from dotseg.segmentation.images import ImageError, named, open_picture
+
+try:
+    named("holiday.png", open_picture, "nowhere/holiday.png")
+except ImageError as error:
+    print(error)

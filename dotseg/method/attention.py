@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from .checks import as_float, check_shapes
+from .checks import as_float, check_number, check_shapes, divide, has_values
 from .errors import DotsegError
 
 # %% ../../nbs/method/04_attention.ipynb #50b0f075
@@ -20,8 +20,16 @@ def attention_probs(
     q: Tensor,  # (..., t, d) queries
     k: Tensor,  # (..., t, d) keys
 ) -> Tensor:  # (..., t, t) float32, row = query, rows sum to 1
-    "The attention softmax(q k^T / sqrt(d)), computed in single precision whatever the precision of the vectors."
-    return (q.float() / math.sqrt(q.shape[-1]) @ k.float().mT).softmax(-1)
+    """The attention softmax(q k^T / sqrt(d)), computed in single precision, or double where the vectors are.
+
+    Products that single precision cannot hold are made in double. `DotsegError` for NaN and infinite values and shapes that disagree.
+    """
+    q, k = as_float(q, "q", low=-math.inf), as_float(k, "k", low=-math.inf)
+    d = check_shapes(q=(q, "... t d"), k=(k, "... t d"))["d"]
+    dtype = torch.promote_types(q.dtype, k.dtype)
+    if has_values(q, k) and q.numel() and d * math.prod(float(x.detach().abs().max()) for x in (q, k)) > torch.finfo(dtype).max:
+        return (q.double() / math.sqrt(d) @ k.double().mT).softmax(-1).to(dtype)
+    return (q.to(dtype) / math.sqrt(d) @ k.to(dtype).mT).softmax(-1)
 
 # %% ../../nbs/method/04_attention.ipynb #85b85fad
 def _axis_weights(
@@ -44,14 +52,15 @@ def _check_attention(attention, grid, name, grid_name):
     n = check_shapes(**{name: (attention, "... n n")})["n"]
     attention = as_float(attention, name, low=0)
     if len(grid) != 2 or math.prod(grid) != n or min(grid) < 1:
-        raise ValueError(f"{grid_name}: got {tuple(grid)}, but {name} has {n} patches; give its (h, w) with h * w = {n}")
+        raise DotsegError(f"{grid_name}: got {tuple(grid)}, but {name} has {n} patches; give its (h, w) with h * w = {n}")
     return attention
 
 
 def _rows_to_one(x):
-    "Divide each row by its sum; a row of zeros becomes uniform."
+    "Divide each row by its sum; a row of zeros becomes uniform, without a gradient."
+    x = divide(x, x.detach().amax(-1, keepdim=True))  # first by its maximum, for the sum of large entries overflows
     total = x.sum(-1, keepdim=True)
-    return torch.where(total > 0, x / total, 1 / x.shape[-1])
+    return torch.addcdiv((total == 0).to(x) / x.shape[-1], x, total.masked_fill(total == 0, math.inf))
 
 # %% ../../nbs/method/04_attention.ipynb #8566497e
 def resize_attention(
@@ -62,8 +71,8 @@ def resize_attention(
     """Bring attention from one patch grid to another, on both axes.
 
     Bilinear where the new grid is finer, a mean over areas where it is coarser; then each row is divided by its sum, and a row of zeros
-    becomes uniform. If the grids agree, the values come back as they are. `ValueError` on a grid that does not fit, NaN, infinite or
-    negative entries.
+    becomes uniform, without a gradient. If the grids agree, the values come back as they are. `DotsegError` on a grid that does not fit,
+    NaN, infinite or negative entries.
     """
     attention = _check_attention(attention, from_grid, "attention", "from_grid")
     if len(to_grid) != 2 or min(to_grid) < 1:
@@ -86,18 +95,19 @@ def merge_attention(
     """The weighted mean of the attention of several blocks, each brought to `grid` by `resize_attention`.
 
     Rows of each block are first divided by their sum, so that a block counts by its weight alone; a row of zeros becomes uniform.
-    `ValueError` on a weight without a block, on negative or all-zero weights, and on what `resize_attention` refuses.
+    `DotsegError` on a weight without a block, on negative or all-zero weights, and on what `resize_attention` refuses.
     """
     missing = [name for name in weights if name not in blocks]
     if missing:
         raise DotsegError(f"weights: no block {', '.join(map(repr, missing))}, expected some of {', '.join(map(repr, blocks))}")
-    total = math.fsum(weights.values())
-    if not all(weight >= 0 for weight in weights.values()) or not 0 < total < math.inf:
+    for name, weight in weights.items():
+        check_number(f"weights: {name}", weight, low=0)
+    most = max(weights.values(), default=0)
+    if not most > 0:
         raise DotsegError(f"weights: got {dict(weights)}, expected numbers >= 0, at least one of them > 0")
+    weights = {name: weight / most for name, weight in weights.items()}  # so that their sum is finite
+    total = math.fsum(weights.values())
     used = {name: blocks[name] for name, weight in weights.items() if weight > 0}
     check_shapes(**{name: (x, f"... n{i} n{i}") for i, (name, (x, _)) in enumerate(used.items())})  # batch axes broadcast
-    merged = torch.zeros(())
-    for name, (attention, size) in used.items():
-        rows = _rows_to_one(_check_attention(attention, size, name, f"the grid of {name}"))
-        merged = merged + weights[name] / total * resize_attention(rows, size, grid)
-    return merged
+    rows = {name: _rows_to_one(_check_attention(x, size, name, f"the grid of {name}")) for name, (x, size) in used.items()}
+    return sum(weights[name] / total * resize_attention(x, used[name][1], grid) for name, x in rows.items())  # type: ignore[return-value]

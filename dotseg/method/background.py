@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .checks import check_number, check_shapes
+from .checks import as_float, check_number, check_shapes, has_values, in_range, need_values
 from .errors import DotsegError
 
 # %% ../../nbs/method/12_background.ipynb #ceaae8ae
@@ -56,11 +56,15 @@ def claim_pixels(
     words: int,  # number of words
     ownership: float = 0.0,  # share of its own range that a map must reach
 ) -> Tensor:  # (H, W) 0: background; 1, 2, ...: the classes
-    "Give each pixel to the class whose map is highest there, if that is no word and the class owns it."
-    check_shapes(scores=(scores, "k H W"), kept=(kept, f"{len(scores)}"))
+    "Give each pixel to the class whose map is highest there, if that is no word and the class owns it. Labels have no gradient."
+    check_shapes(scores=(scores, "k H W"))
+    check_shapes(kept=(kept, f"{len(scores)}"))
+    check_number("ownership", ownership, 0, 1)
     best, at = scores.max(0)
-    low, high = scores.flatten(1).amin(1), scores.flatten(1).amax(1)
-    owned = best - low[at] >= ownership * (high - low)[at]
+    if has_values(best) and best.isnan().any():
+        raise DotsegError("scores: got NaN, expected numbers; check the step before")
+    low, high = scores.flatten(1).amin(1) / 2, scores.flatten(1).amax(1) / 2  # by half, for the span of the largest numbers there are is infinite
+    owned = best / 2 - low[at] >= ownership * (high - low)[at]
     return torch.where(owned, (kept - (words - 1)).clamp_min(0)[at], 0)
 
 
@@ -69,7 +73,10 @@ def merge_words(
     kept: Tensor,  # (k',) the row of each, in order: words first, then classes
     words: int,  # number of words
 ) -> tuple[Tensor, Tensor]:  # (k'', H, W) and (k'',): 0: the background's map, the highest of its words', if one survived; 1, 2, ...: the classes
-    "One map for all words."
+    "One map for all words. How many they are depends on the values, so it cannot be traced."
+    need_values("kept", kept)
+    check_shapes(scores=(scores, "k H W"))
+    check_shapes(kept=(kept, f"{len(scores)}"))
     first = int((kept < words).sum())
     if not first:
         return scores, kept - (words - 1)
@@ -84,11 +91,16 @@ def settle_words(
     threshold: float,  # share among the words that a patch needs, in [0, 1]
     scale: float,  # of the logits
 ) -> Tensor:  # the same, -inf too where a word has less; the share is lowered until `LEAST_PATCHES` survive
-    "Let each patch of the background go to the words that it prefers clearly enough."
+    "Let each patch of the background go to the words that it prefers clearly enough. Gradients pass through what stays, and not through the choice."
+    need_values("logits", logits)
+    check_shapes(logits=(logits, "m h w"))
+    logits = as_float(logits, "logits")
+    check_number("threshold", threshold, 0, 1)
+    check_number("scale", scale, low=0, above=True)
     sure = (logits > -torch.inf).any(0)
     if not sure.any():
         return logits
-    share = (scale * (logits - logits.amax(0).clamp_min(torch.finfo(logits.dtype).min))).softmax(0)
+    share = (in_range(scale, logits.dtype) * (logits - logits.amax(0).clamp_min(torch.finfo(logits.dtype).min))).softmax(0)
     lowered = min(threshold, share.amax(0)[sure].quantile(1 - LEAST_PATCHES).item())
     return logits.masked_fill(~(share >= lowered), -torch.inf)
 
@@ -100,11 +112,13 @@ def mark_background(
     scale: float = 40.0,  # of the softmax
     background: int = 0,  # the class to give
 ) -> Tensor:  # (..., H, W), of the type of `labels`
-    "Call background what no row of the logits is sure of: where the largest softmax over the rows, of logits resized bilinearly, is below the threshold."
+    "Call background what no row of the logits is sure of: where the largest softmax over the rows, of logits resized bilinearly, is below the threshold. Labels have no gradient."
     check_shapes(labels=(labels, "... H W"), logits=(logits, "... k h w"))
     check_number("threshold", threshold, 0, 1)
-    flat = logits.float().flatten(0, -4) if logits.ndim > 3 else logits.float()[None]
-    flat = flat.clamp_min(torch.finfo(flat.dtype).min / (4 * max(scale, 1)))  # -inf would make NaN of its neighbours
+    check_number("scale", scale, low=0, above=True)
+    logits = as_float(logits, "logits")
+    flat = logits.flatten(0, -4) if logits.ndim > 3 else logits[None]
+    flat = flat.clamp_min(torch.finfo(flat.dtype).min / 4)  # -inf would make NaN of its neighbours
     full = F.interpolate(flat, labels.shape[-2:], mode="bilinear", align_corners=False)
-    sure = (scale * full).softmax(1).amax(1).view(labels.shape)
+    sure = (in_range(scale, full.dtype) * (full - full.amax(1, keepdim=True))).softmax(1).amax(1).view(labels.shape)
     return torch.where(sure < threshold, background, labels)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import to_tokens
+from .checks import as_float, check_number, check_shapes, divide, in_range, need_values, to_tokens
 
 # %% ../../nbs/method/13_diagnostics.ipynb #6b323f4a
 TOLD_APART = 0.6  # the least confidence, of two classes alone, that counts as telling them apart
@@ -30,9 +30,14 @@ def look_alikes(
     scale: float,  # logit scale of the confidence
     words: int = 0,  # the first rows, which are the words of the background: no rivals of each other
 ) -> list[tuple[int, int]]:  # pairs of rows, the first before the second
-    "Pairs of which one is the best somewhere, and that no patch tells apart."
+    "Pairs of which one is the best somewhere, and that no patch tells apart. Numbers of rows, so without gradients, and it cannot be traced."
+    need_values("logits", logits)
+    check_shapes(logits=(logits, "k n"))
+    check_number("scale", scale, low=0, above=True)
+    check_number("threshold", threshold, 0, 1)
+    logits = as_float(logits, "logits")
     finite = logits.clamp_min(torch.finfo(logits.dtype).min / 4)
-    margin = math.log(threshold / (1 - threshold)) / scale
+    margin = math.log(max(threshold, 1e-300) / max(1 - threshold, 1e-300)) / scale
     wins = torch.zeros(len(logits), dtype=torch.bool, device=logits.device).scatter(0, logits.argmax(0), True)
     alike = (torch.cdist(finite[wins], finite, p=math.inf) < margin).cpu()
     pairs = {(min(a, b), max(a, b)) for i, b in alike.nonzero().tolist() if (a := wins.nonzero()[i, 0].item()) != b}
@@ -109,15 +114,17 @@ def diagnose(
     scale: float,  # of the logits
     background: int | None = None,  # number of the background's words; None: a closed set
 ) -> Diagnostics:
-    "Count what may speak against a result."
+    "Count what may speak against a result: numbers, without gradients."
+    check_shapes(logits=(logits, "k h w"), maps=(maps, "m h w"))
     flat, words, first = to_tokens(logits), background or 0, int(background is not None)
     finite = flat[flat > -math.inf]
     peak = flat.amax(0).clamp_min(torch.finfo(flat.dtype).min)
-    share = (scale * (flat - peak)).softmax(0)
+    share = (in_range(scale, flat.dtype) * (flat - peak)).softmax(0)
     heard = share[:, flat.amax(0) > -math.inf]
     patches = None if survivors is None else survivors.flatten(1).sum(1)
     pairs = look_alikes(flat, TOLD_APART if survivors is None else max(TOLD_APART, min(threshold, 0.99)), scale, words)
-    rows = None if attention is None else attention / attention.sum(-1, keepdim=True).clamp_min(torch.finfo(attention.dtype).tiny)
+    rows = None if attention is None else divide(attention, attention.amax(-1, keepdim=True))  # first by the maximum, for the sum may overflow
+    rows = None if rows is None else divide(rows, rows.sum(-1, keepdim=True))
     number = lambda row: max(row - words + first, 0)
     return Diagnostics(
         classes=len(flat) - words,

@@ -11,17 +11,15 @@ import math
 import torch
 from torch import Tensor
 
-from .checks import as_float, check_shapes, is_number, to_tokens
+from .checks import as_float, check_shapes, divide, has_values, in_range, is_number, to_tokens
 from .errors import DotsegError
 
 # %% ../../nbs/method/03_logits.ipynb #96f3b241
 def _check_logits(logits, scale=1.0):
     "Widened logits; `ValueError` for a wrong shape, no class or patch, NaN, +inf or a scale that is no positive number."
-    size = check_shapes(logits=(logits, "... k h w"))
-    if 0 in size.values():
-        raise DotsegError(f"logits: got shape {tuple(logits.shape)}, expected at least one class and one patch")
+    check_shapes(logits=(logits, "... k h w"))
     logits = as_float(logits, "logits")
-    if (logits == math.inf).any():
+    if has_values(logits) and (logits == math.inf).any():
         raise DotsegError("logits: got +inf, expected finite values or -inf (a patch that is out); check the step that made it")
     if not is_number(scale, 0, above=True):
         raise DotsegError(f"scale: got {scale}, expected a positive number; CLIP's own is 100")
@@ -30,9 +28,9 @@ def _check_logits(logits, scale=1.0):
 
 def _softmax(x, scale, dim):
     "Softmax of scale * x where -inf weighs nothing; all -inf gives zeros."
-    peak = x.amax(dim, keepdim=True).clamp_min(torch.finfo(x.dtype).min)
-    weight = (scale * (x - peak)).exp()
-    return weight / weight.sum(dim, keepdim=True).clamp_min(1)  # the peak itself weighs 1, so only an empty sum is touched
+    peak = x.detach().amax(dim, keepdim=True).clamp_min(torch.finfo(x.dtype).min)  # a shift, of which nothing depends
+    weight = (in_range(scale, x.dtype) * (x - peak)).exp()
+    return divide(weight, weight.sum(dim, keepdim=True))
 
 # %% ../../nbs/method/03_logits.ipynb #1d7e3aed
 def reject_early(
@@ -40,7 +38,7 @@ def reject_early(
 ) -> Tensor:  # (..., k) bool, True for the classes that go on
     """The classes that win the arg max of at least one patch (Algorithm 1, line 2).
 
-    A tie goes to the class listed first. A patch where every class is -inf has no winner. `ValueError` on NaN or +inf.
+    A tie goes to the class listed first. A patch where every class is -inf has no winner. There is no gradient. `ValueError` on NaN or +inf.
     """
     x = to_tokens(_check_logits(logits))
     k, best = x.shape[-2], x.amax(-2)
@@ -69,7 +67,8 @@ def suppress_non_maxima(
 ) -> Tensor:  # (..., k, h, w) the logits, with -inf where a patch is not sure enough of a class
     """Set a patch to -inf for each class of which it is less than `threshold` sure (Algorithm 1, line 3: NMS).
 
-    Confidence is the softmax of scale * logits over the classes. A class may lose every patch; what is -inf stays -inf.
+    Confidence is the softmax of scale * logits over the classes. A class may lose every patch; what is -inf stays -inf. Gradients pass
+    through what survives, and not through the choice.
     `ValueError` on NaN, +inf, a threshold outside [0, 1] or a scale that is not positive.
     """
     if not is_number(threshold, 0, 1):

@@ -9,14 +9,14 @@ __all__ = ['maximum_velocity']
 import torch
 from torch import Tensor
 
-from .checks import as_float, check_shapes, is_number
+from .checks import as_float, check_shapes, divide, has_values, is_number
 from .errors import DotsegError
 from .proportional_fitting import fit_factors
 
 # %% ../../nbs/method/06_maximum_velocity.ipynb #d6bc0970
 def _relative(x, dim):
     "x divided by its largest value along `dim`; zeros stay zeros."
-    return x / x.amax(dim, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
+    return divide(x, x.amax(dim, keepdim=True))
 
 
 def maximum_velocity(
@@ -28,13 +28,12 @@ def maximum_velocity(
 ) -> Tensor:  # (..., k, n) scores: whole part l, the step at which the patch settled; fraction, its level there as a share of its class's highest
     """How long each patch of each class takes to settle in a Markov chain along attention; higher is more discrepant.
 
-    A class without support (a row of zeros) never moves and scores 1 everywhere, the least there is.
+    A class without support (a row of zeros) never moves and scores 1 everywhere, the least there is. Gradients pass through the levels;
+    the number of steps has none.
     `ValueError` on NaN, infinite or negative values, no class, shapes that disagree, a negative tau, or max_steps below 1.
     """
     check_shapes(f=(f, "... k n"), attention=(attention, "... n n"))
     f = as_float(f, "f", low=0)
-    if 0 in f.shape[-2:]:
-        raise DotsegError(f"f: got shape {tuple(f.shape)}, expected at least one class and one patch")
     if not is_number(tau, 0):
         raise DotsegError(f"tau: got {tau}, expected a number >= 0; the paper takes 0.3")
     if not is_number(max_steps, 1, whole=True):
@@ -48,6 +47,6 @@ def maximum_velocity(
         level = torch.where(settled, level, x)
         steps = steps + ~settled
         settled = settled | ((x - before).abs() <= tau)
-        if settled.all():
+        if has_values(settled) and settled.all():
             break
     return steps + 0.999 * _relative(level, -1)

@@ -10,10 +10,9 @@ __all__ = ['MEASURES', 'Measure', 'OptimalPath', 'MaximumVelocity', 'KLDivergenc
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from .checks import check_number
+from .checks import as_float, check_number, check_shapes, divide, in_range
 from .contrast_vote import contrast_vote
 from .errors import DotsegError
 from .maximum_velocity import maximum_velocity
@@ -99,7 +98,9 @@ class Alone(Measure):
 
     def __call__(self, f: Tensor, attention: Tensor | None = None) -> Tensor:
         "The map of each class, (..., k, n)."
-        return f / f.amax(-1, keepdim=True).clamp_min(torch.finfo(f.dtype).tiny)
+        f = as_float(f, "f", low=0)
+        check_shapes(f=(f, "... k n"))
+        return divide(f, f.amax(-1, keepdim=True))
 
 
 @dataclass(frozen=True)
@@ -115,12 +116,14 @@ class KernelVote(Measure):
 
     def __call__(self, f: Tensor, attention: Tensor) -> Tensor:
         "The map of each class, (..., k, n)."
-        return f @ (-attention_cost(attention) / self.eps).exp()
+        f, cost = as_float(f, "f", low=0), attention_cost(attention)
+        check_shapes(f=(f, "... k n"), attention=(cost, "... n n"))
+        return f @ (-cost / in_range(self.eps, cost.dtype)).exp().to(f.dtype)
 
 
 def _to_unit_range(maps):
     low = maps.amin((-2, -1), keepdim=True)
-    return (maps - low) / (maps.amax((-2, -1), keepdim=True) - low).clamp_min(torch.finfo(maps.dtype).tiny)
+    return divide(maps - low, maps.amax((-2, -1), keepdim=True) - low)
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,8 @@ class RawLogits(Measure):
 
     def __call__(self, logits: Tensor, attention: Tensor | None = None) -> Tensor:
         "The logits (k, h, w) as (k, n)."
-        return logits.flatten(1)
+        check_shapes(logits=(logits, "k h w"))
+        return as_float(logits, "logits").flatten(1)
 
 
 MEASURES: dict[str, type[Measure]] = {measure.name: measure for measure in (MaximumVelocity, OptimalPath, Fused, ContrastVote, KLDivergence, KernelVote, Alone, RawLogits)}

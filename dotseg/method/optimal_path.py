@@ -6,10 +6,12 @@
 __all__ = ['kl_discrepancy', 'attention_cost', 'optimal_path']
 
 # %% ../../nbs/method/05_optimal_path.ipynb #64991c28
+import math
+
 import torch
 from torch import Tensor
 
-from .checks import as_float, check_shapes
+from .checks import as_float, check_shapes, has_values, is_number
 from .errors import DotsegError
 from .sinkhorn import sinkhorn
 
@@ -20,7 +22,7 @@ def _check_maps(f: Tensor) -> Tensor:
     check_shapes(f=(f, "... k n"))
     mass = f.sum(-1)
     wrong = ((mass - 1).abs() > 0.01) & (mass > 0)
-    if wrong.any():
+    if has_values(f) and wrong.any():
         raise DotsegError(f"f: a row sums to {mass[wrong][0]:g}, expected 1, or 0 for a class without support; divide it by its sum")
     return f
 
@@ -28,20 +30,26 @@ def _check_maps(f: Tensor) -> Tensor:
 def kl_discrepancy(
     f: Tensor,  # (..., k, n) distributions over patches; a row of zeros is a class without support
 ) -> Tensor:  # (..., k, n) nats; they sum over patches to the divergence
-    """Each patch's share of KL(f || 1/n), with 0 log 0 = 0: the plainest measure of how far a class is from uniform.
+    """Each patch's share of KL(f || 1/n), with 0 log 0 = 0 and no gradient there: the plainest measure of how far a class is from uniform.
 
     Raises `ValueError` for rows that do not sum to 1 (or 0) and for negative, infinite or NaN values.
     """
     f = _check_maps(f)
-    return torch.special.xlogy(f, f * f.shape[-1])
+    return torch.special.xlogy(f, torch.where(f > 0, f * f.shape[-1], 1.0))
 
 # %% ../../nbs/method/05_optimal_path.ipynb #8cbbb859
 def attention_cost(
     attention: Tensor,  # (..., n, n) >= 0, row = query; rows of any scale
 ) -> Tensor:  # (..., n, n) in [0, 1]
-    "What it costs to move mass from patch to patch: 1 - attention / its row's maximum, and 1 throughout for a row of zeros."
-    most = attention.amax(-1, keepdim=True).clamp_min(torch.finfo(attention.dtype).tiny)
-    return torch.addcdiv(most.new_ones(()), attention, most, value=-1)  # in one pass
+    "What it costs to move mass from patch to patch: 1 - attention / its row's maximum, and 1 throughout, without a gradient, for a row of zeros."
+    attention = as_float(attention, "attention", low=0)
+    check_shapes(attention=(attention, "... n n"))
+    return _cost(attention)
+
+
+def _cost(attention):  # without the checks
+    most = attention.amax(-1, keepdim=True)
+    return torch.addcdiv(most.new_ones(()), attention, most.masked_fill(most == 0, math.inf), value=-1)  # in one pass
 
 
 def optimal_path(
@@ -54,21 +62,23 @@ def optimal_path(
     """Score patches by how cheaply each class can be spread evenly over the image along attention (Eqs. 13 to 22).
 
     The cost is 1 - attention / its row's maximum, and 1 throughout for a row of zeros. "cost" lies in [-1, 0];
-    "potential" is at least eps ln n - 1. A class without support scores -1 everywhere, which no other class falls below.
+    "potential" is at least eps ln n - 1. A class without support scores -1 everywhere, which no other class falls below; it has no gradient.
     Raises `ValueError` for shapes that disagree, negative, infinite or NaN values, rows of f that do not sum to 1 or 0,
-    eps <= 0, n_iters < 1 and an unknown reading.
+    eps that is not positive or that the potential cannot hold, n_iters < 1 and an unknown reading.
     """
     f, attention = _check_maps(f), as_float(attention, "attention", low=0)
     n = check_shapes(f=(f, "... k n"), attention=(attention, "... n n"))["n"]  # batch axes are those before k and before n n
     if reading not in ("potential", "cost"):
         raise DotsegError(f'reading: got {reading!r}, expected "potential" or "cost"')
-    cost = attention_cost(attention)
+    if reading == "potential" and is_number(eps, 0, above=True) and not eps * (math.log(n) + 1) < torch.finfo(f.dtype).max:
+        raise DotsegError(f"eps: got {eps:g}, expected less, for the potential is at least eps ln n, which {f.dtype} cannot hold; take 0.1")
+    cost = _cost(attention)
     f = f.expand(*torch.broadcast_shapes(f.shape[:-2], attention.shape[:-2]), -1, -1)
     scaling = sinkhorn(cost, f, f.new_full((n,), 1 / n), eps, n_iters)
     if reading == "cost":
         maps = -n * scaling.column_sums(cost)
     else:
-        share = scaling.log_mu - torch.where(f > 0, f, 1.0).log()  # alpha / eps - ln f, where there is mass
-        gauge = torch.where(f > 0, f * share, 0.0).sum(-1, keepdim=True)
+        share = torch.where(f > 0, scaling.log_mu, 0.0) - torch.where(f > 0, f, 1.0).log()  # alpha / eps - ln f, where there is mass
+        gauge = (f * share).sum(-1, keepdim=True)
         maps = -eps * (scaling.log_nu + gauge)
     return torch.where(f.sum(-1, keepdim=True) > 0, maps, -1.0).to(f.dtype)  # from float64, where the eps asks for it

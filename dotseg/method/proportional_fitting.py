@@ -9,7 +9,7 @@ __all__ = ['fit_factors', 'doubly_stochastic']
 import torch
 from torch import Tensor
 
-from .checks import as_float, check_shapes, is_number
+from .checks import as_float, check_shapes, divide, is_number
 from .errors import DotsegError
 
 # %% ../../nbs/method/02_proportional_fitting.ipynb #82ff2555
@@ -30,8 +30,7 @@ def fit_factors(
     check_shapes(attention=(attention, "... n n"))
     if not is_number(n_iters, 0, whole=True):
         raise DotsegError(f"n_iters: got {n_iters}, expected 0 or more")
-    largest = attention.amax(-1, keepdim=True).clamp_min(torch.finfo(attention.dtype).tiny)
-    x = (attention / largest).clamp_min_(1e-12)
+    x = divide(attention, attention.amax(-1, keepdim=True)).clamp_min_(1e-12)
     rows, columns = _fit(x, n_iters)
     return rows, x, columns
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .background import Background, claim_pixels, mark_background, merge_words, settle_words
-from .checks import as_float, check_number, check_shapes, to_grid
+from .checks import as_float, check_number, check_shapes, in_range, need_values, to_grid
 from .diagnostics import Diagnostics, diagnose
 from .errors import DotsegError
 from .logits import confidence, normalise, reject_early, suppress_non_maxima
@@ -132,7 +132,10 @@ def select(
     logits: Tensor,  # (k, h, w) class scores; -inf: out; the background's words first
     config: DiscrepancyConfig = DiscrepancyConfig(),
 ) -> tuple[Tensor, Tensor]:  # (k', h, w) with -inf where a patch is out; (k',) indices into the k rows
-    "Early rejection and suppression (Algorithm 1, lines 2 and 3); `DotsegError` for logits that are -inf throughout."
+    "Early rejection and suppression (Algorithm 1, lines 2 and 3); `DotsegError` for logits that are -inf throughout, and where their values cannot be looked at (`need_values`)."
+    check_shapes(logits=(logits, "k h w"))
+    need_values("logits", logits)
+    logits = as_float(logits, "logits")
     kept = reject_early(logits).nonzero().squeeze(1)
     if not len(kept):
         raise DotsegError("logits: every value is -inf, expected a finite one; check the step that made it")
@@ -181,7 +184,7 @@ def discrepancy(
     else:
         kept = (logits > -math.inf).flatten(1).any(1).nonzero().squeeze(1)
         x = logits[kept].clamp_min(logits[logits > -math.inf].min())
-        x = x if isinstance(config.mode, RawLogits) else config.scale * x
+        x = x if isinstance(config.mode, RawLogits) else in_range(config.scale, x.dtype) * x
     if config.mode.uses_attention:
         attention = _check_attention(attention, h * w, config.mode.name)
         x = x.to(torch.promote_types(x.dtype, attention.dtype))
@@ -211,7 +214,7 @@ def examine(
     kept: Tensor,  # (k',)
     config: DiscrepancyConfig,
 ) -> Diagnostics:
-    "How well the input of `discrepancy` suits the method."
+    "How well the input of `discrepancy` suits the method: numbers, without gradients."
     logits = as_float(logits, "logits")
     rows = reject_early(logits).nonzero().squeeze(1)
     threshold = _threshold(logits[rows], rows, config)
@@ -225,7 +228,7 @@ def label_pixels(
     logits: Tensor,  # (k, h, w)
     config: DiscrepancyConfig,
 ) -> tuple[Tensor, Tensor, Tensor]:  # labels (H, W); the scores and classes as `Scores` has them
-    "The class of each pixel: the arg max, or the background, if one is wanted."
+    "The class of each pixel: the arg max, or the background, if one is wanted. Labels have no gradient, scores have."
     if (background := config.background) is None:
         return kept[scores.argmax(0)], scores, kept
     ownership = config.mode.ownership if background.ownership is None else background.ownership
@@ -243,7 +246,8 @@ def upsample(
     "Bring maps to the size of the image, by `joint_bilateral_upsample` or bilinearly, as the configuration says."
     if config.jbu:
         return joint_bilateral_upsample(maps, image, config.sigma_s2, config.sigma_r2, config.radius)
-    return F.interpolate(maps[None], size=image.shape[-2:], mode="bilinear")[0]
+    maps, size = as_float(maps, "maps", low=-math.inf), check_shapes(maps=(maps, "k h w"), image=(image, "3 H W"))
+    return F.interpolate(maps[None], size=(size["H"], size["W"]), mode="bilinear")[0]
 
 
 def refine(
@@ -255,12 +259,11 @@ def refine(
     """From logits on patches to labels on pixels: select, measure the discrepancy, upsample, arg max (Algorithm 1).
 
     One image at a time, since each keeps its own classes. A tie goes to the class listed first. Half precision is computed in single.
+    Scores have gradients, labels none.
     `DotsegError` for NaN and for ranges that do not fit, `ValueError` for shapes, with the name of the argument.
     """
     H, W = check_shapes(image=(image, "3 H W")).values()
     image = as_float(image, "image", low=0, high=1)
-    if H * W == 0:
-        raise DotsegError(f"image: got shape {tuple(image.shape)}, expected at least one pixel")
     maps, kept = discrepancy(logits, attention, config)
     found = examine(logits, attention, maps, kept, config)
     labels, scores, kept = label_pixels(upsample(maps, image, config), kept, logits, config)

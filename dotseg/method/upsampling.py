@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .checks import as_float, check_shapes, is_number
+from .checks import as_float, check_number, check_shapes, is_number
 from .errors import DotsegError
 
 # %% ../../nbs/method/07_upsampling.ipynb #55c62c29
@@ -22,7 +22,14 @@ def area_average(
     size: tuple[int, int],  # (h, w)
 ) -> Tensor:  # (..., c, h, w) mean over each cell's rectangle
     "Average an image over the cells of a grid; pixels cut by a border count by area, so any two sizes go together."
+    image = as_float(image, "image")
+    check_shapes(image=(image, "... c H W"))
+    if len(size) != 2 or min(size) < 1:
+        raise DotsegError(f"size: got {tuple(size)}, expected (h, w), both at least 1")
+    return _average(image, size)
 
+
+def _average(image, size):  # without the checks
     def share(cells, pixels):  # (cells, pixels), each row sums to 1
         step = pixels / cells
         i = torch.arange(cells, dtype=image.dtype, device=image.device)[:, None] * step
@@ -32,13 +39,17 @@ def area_average(
     return share(size[0], image.shape[-2]) @ image @ share(size[1], image.shape[-1]).mT
 
 # %% ../../nbs/method/07_upsampling.ipynb #7a79e539
-def _windows(x, block, radius):  # padded (..., c, h + 2r, w + 2r) -> (..., rows, w, c, (2r+1)^2), for a slice of cell rows
-    side, rows = 2 * radius + 1, x[..., block.start : block.stop + 2 * radius, :]
-    return rows.unfold(-2, side, 1).unfold(-2, side, 1).movedim(-5, -3).flatten(-2)
+def _windows(x, block, reach):  # padded (..., c, h + 2r, w + 2q), reach (r, q) -> (..., rows, w, c, (2r+1)(2q+1)), for a slice of cell rows
+    rows = x[..., block.start : block.stop + 2 * reach[0], :]
+    return rows.unfold(-2, 2 * reach[0] + 1, 1).unfold(-2, 2 * reach[1] + 1, 1).movedim(-5, -3).flatten(-2)
 
 # %% ../../nbs/method/07_upsampling.ipynb #db800dd4
 def _cells(cells, pixels, device):  # which cell contains each pixel's centre, (pixels,)
     return (2 * torch.arange(pixels, device=device) + 1) * cells // (2 * pixels)
+
+
+def _firsts(cells, pixels, device):  # the first pixel whose centre is in each cell or after it, (cells,)
+    return (2 * pixels * torch.arange(cells, device=device) + cells - 1) // (2 * cells)
 
 
 def _places(cells, pixels, like):  # each pixel's place on the grid, p', (pixels,)
@@ -46,17 +57,14 @@ def _places(cells, pixels, like):  # each pixel's place on the grid, p', (pixels
 
 
 def _members(cells, pixels, device):  # pixels of each cell, padded to equal number (cells, c); where each pixel is found in it (pixels,)
-    cell = _cells(cells, pixels, device)
-    count = cell.bincount(minlength=cells)
-    first = count.cumsum(0) - count
-    members = first[:, None] + torch.arange(int(count.max()), device=device)
+    cell, first, most = _cells(cells, pixels, device), _firsts(cells, pixels, device), -(-pixels // cells)
+    members = first[:, None] + torch.arange(most, device=device)
     return members.clamp(max=pixels - 1), cell * members.shape[1] + torch.arange(pixels, device=device) - first[cell]
 
 # %% ../../nbs/method/07_upsampling.ipynb #b8380287
-def _keys(colours, outside, sigma_s2, sigma_r2):  # relative (..., rows, w, 3, m), 0 or -inf (rows, w, 1, m) -> (..., rows, w, 6, m)
-    radius = (math.isqrt(colours.shape[-1]) - 1) // 2
-    step = torch.arange(-radius, radius + 1, dtype=colours.dtype, device=colours.device)
-    place = torch.stack(torch.meshgrid(step, step, indexing="ij")).flatten(1)  # (2, m) rows and columns away
+def _keys(colours, outside, reach, sigma_s2, sigma_r2):  # relative (..., rows, w, 3, m), 0 or -inf (rows, w, 1, m) -> (..., rows, w, 6, m)
+    steps = (torch.arange(-r, r + 1, dtype=colours.dtype, device=colours.device) for r in reach)
+    place = torch.stack(torch.meshgrid(*steps, indexing="ij")).flatten(1)  # (2, m) rows and columns away
     bias = outside - colours.square().sum(-2, keepdim=True) / sigma_r2 - place.square().sum(0) / sigma_s2
     place = (place * (2 / sigma_s2)).expand(*colours.shape[:-2], -1, -1)
     return torch.cat([colours * (2 / sigma_r2), place, bias], -2)
@@ -69,20 +77,16 @@ def _queries(colours, y, x):  # relative (..., 3, rows, a, w, c), (rows, a), (w,
 
 
 def _check(maps, image, sigma_s2, sigma_r2, radius):
-    sizes = check_shapes(maps=(maps, "... k h w"), image=(image, "... 3 H W"))
-    for axis, size in sizes.items():
-        if size < 1:
-            raise DotsegError(f"{'maps' if axis in 'khw' else 'image'}: {axis} is 0, expected at least 1")
+    check_shapes(maps=(maps, "... k h w"), image=(image, "... 3 H W"))
     if maps.device != image.device:
         raise DotsegError(f"image: on {image.device}, expected {maps.device}, where maps is; move one with .to(...)")
     for name, value in (("sigma_s2", sigma_s2), ("sigma_r2", sigma_r2)):
         if not is_number(value, 1e-6) and value != float("inf"):  # an infinite reach is one
             raise DotsegError(f"{name}: got {value}, expected a number of at least 1e-6")
-    if not isinstance(radius, int) or radius < 0:
-        raise DotsegError(f"radius: got {radius!r}, expected a whole number of cells, 0 or more")
+    check_number("radius", radius, 0, whole=True)
 
 # %% ../../nbs/method/07_upsampling.ipynb #ab8bb9aa
-BLOCK = 2**14  # pixels that are done at a time
+BLOCK = 2**14  # pixels that are done at a time, with a window of 5 x 5 cells
 
 
 def _has_kernel(maps, image):  # whether jbu_triton can do it
@@ -90,12 +94,17 @@ def _has_kernel(maps, image):  # whether jbu_triton can do it
     return maps.is_cuda and maps.dtype == torch.float32 and not needs_graph and find_spec("triton") is not None
 
 
+def _units(maps):  # (..., 1, 1, 1) what the maps of an image are multiplied by, lest their weighted sums overflow: 1 but for huge numbers
+    large = torch.finfo(maps.dtype).max ** (1 / 6)
+    return (large / maps.detach().abs().amax((-3, -2, -1), keepdim=True).clamp_min(large))
+
+
 def joint_bilateral_upsample(
     maps: Tensor,  # (..., k, h, w) finite numbers
     image: Tensor,  # (..., 3, H, W) in [0, 1]; any H and W, whole multiples of h and w or not
     sigma_s2: float = 1.0,  # squared reach in space, in cells
     sigma_r2: float = 0.1,  # squared reach in colour, for RGB in [0, 1]
-    radius: int = 2,  # the window is (2 radius + 1)^2 cells
+    radius: int = 2,  # the window is (2 radius + 1)^2 cells; what is over the grid's own size changes nothing
 ) -> Tensor:  # (..., k, H, W) within the range of each pixel's window
     """Upsample maps to the size of an image, with edges where the image has them (Eq. 23).
 
@@ -105,30 +114,33 @@ def joint_bilateral_upsample(
     maps, image = as_float(maps, "maps", low=-math.inf), as_float(image, "image", low=0, high=1)
     _check(maps, image, sigma_s2, sigma_r2, radius)
     image, (h, w), (H, W) = image.to(maps.dtype), maps.shape[-2:], image.shape[-2:]
-    means, pad = area_average(image, (h, w)), (radius,) * 4
+    reach = min(radius, h - 1), min(radius, w - 1)
+    means, pad = _average(image, (h, w)), (reach[1], reach[1], reach[0], reach[0])
     lead = torch.broadcast_shapes(maps.shape[:-3], image.shape[:-3])
     if _has_kernel(maps, image):
         from dotseg.method.upsampling_triton import upsample_in_one_pass
 
         maps, image, means = (x.expand(*lead, *x.shape[-3:]).reshape(-1, *x.shape[-3:]) for x in (maps, image, means))
-        return upsample_in_one_pass(maps, image, means, sigma_s2, sigma_r2, radius).view(*lead, -1, H, W)
-    padded, padded_means = F.pad(torch.cat([maps, torch.ones_like(maps[..., :1, :, :])], -3), pad), F.pad(means, pad)
+        return upsample_in_one_pass(maps, image, means, sigma_s2, sigma_r2, max(reach)).view(*lead, -1, H, W)
+    unit = _units(maps)
+    padded, padded_means = F.pad(torch.cat([maps * unit, unit.expand_as(maps[..., :1, :, :])], -3), pad), F.pad(means, pad)
     outside = F.pad(means.new_zeros(1, h, w), pad, value=-math.inf)
     (rows, keep_y), (columns, keep_x) = _members(h, H, maps.device), _members(w, W, maps.device)
     y, x = (_places(*size, means)[pixels] - torch.arange(size[0], device=maps.device)[:, None] for size, pixels in (((h, H), rows), ((w, W), columns)))
     whole = rows.numel() == H and columns.numel() == W  # then cells of the image are a view
     tiles = image.unflatten(-2, rows.shape).unflatten(-1, columns.shape) if whole else image[..., rows, :][..., columns]
-    out = maps.new_empty(*lead, maps.shape[-3], *rows.shape, *columns.shape)  # (..., k, h, a, w, c)
+    out = (maps[..., :1, :1, :1] * image[..., :1, :1, :1]).new_empty(*lead, maps.shape[-3], *rows.shape, *columns.shape)  # (..., k, h, a, w, c), batched as both are
     safe = 3 / sigma_r2 + 0.5 / sigma_s2 < -0.7 * math.log(torch.finfo(maps.dtype).tiny)  # the largest exponent there can be, beside the own cell's 0
-    step = max(1, BLOCK // (rows.shape[1] * columns.numel()))
+    taps = (2 * reach[0] + 1) * (2 * reach[1] + 1)
+    step = max(1, BLOCK * 25 // max(25, taps) // (rows.shape[1] * columns.numel()))
     for block in (slice(i, min(i + step, h)) for i in range(0, h, step)):
         own = means[..., block, :]  # (..., 3, rows, w)
-        near = _windows(padded_means, block, radius) - own.movedim(-3, -1)[..., None]
-        keys = _keys(near, _windows(outside, block, radius), sigma_s2, sigma_r2)
+        near = _windows(padded_means, block, reach) - own.movedim(-3, -1)[..., None]
+        keys = _keys(near, _windows(outside, block, reach), reach, sigma_s2, sigma_r2)
         colours = tiles[..., block, :, :, :] - own[..., None, :, None]
         exponents = keys.mT @ _queries(colours, y[block], x)
         weights = (exponents if safe else exponents - exponents.amax(-2, keepdim=True)).exp_()
-        mixed = _windows(padded, block, radius) @ weights  # (..., rows, w, k + 1, a * c), the last being the sum of the weights
+        mixed = _windows(padded, block, reach) @ weights  # (..., rows, w, k + 1, a * c), the last being the sum of the weights
         mixed = mixed[..., :-1, :] / mixed[..., -1:, :]
         out[..., block, :, :, :] = mixed.unflatten(-1, (-1, columns.shape[1])).movedim((-5, -4), (-4, -2))
     out = out.flatten(-4, -3).flatten(-2)

@@ -16,6 +16,7 @@ from torch import Tensor
 def _upsample(
     maps, image, means, out,  # (b, k, h, w), (b, 3, H, W), (b, 3, h, w) and (b, k, H, W), float32, contiguous
     k, h, w, H, W, tiles, to_space, to_colour,  # tiles: programs for the pixels of a cell; 1 / sigma_s2 and 1 / sigma_r2
+    shrink,  # a power of two that keeps the sum of huge values finite
     SIDE: tl.constexpr, TAPS: tl.constexpr, CLASSES: tl.constexpr, PIXELS: tl.constexpr,  # of the window, and of what is done at a time
 ):  # fmt: skip
     cell, tile, batch = tl.program_id(0) // tiles, tl.program_id(0) % tiles, tl.program_id(2).to(tl.int64)
@@ -53,12 +54,12 @@ def _upsample(
         exponent = tl.where(inside[:, None], exponent, -float("inf"))
         higher = tl.maximum(largest, tl.max(exponent, 0))
         fade, weight = tl.exp(largest - higher), tl.exp(exponent - higher[None, :])
-        values = tl.load(maps + c[:, None] * (h * w) + q[None, :], (c < k)[:, None] & inside[None, :], 0.0)
+        values = tl.load(maps + c[:, None] * (h * w) + q[None, :], (c < k)[:, None] & inside[None, :], 0.0) * shrink
         mixed = mixed * fade[None, :] + tl.dot(values, weight, input_precision="ieee")
         total = total * fade + tl.sum(weight, 0)
         largest = higher
     places = c[:, None].to(tl.int64) * (H * W) + (y * W + x)[None, :]
-    tl.store(out + places, mixed / total[None, :], (c < k)[:, None] & mine[None, :])
+    tl.store(out + places, mixed / (total * shrink)[None, :], (c < k)[:, None] & mine[None, :])
 
 # %% ../../nbs/method/08_upsampling_triton.ipynb #98679dec
 def _rounded(number, most):  # up to a power of two between 16 and `most`
@@ -81,5 +82,5 @@ def upsample_in_one_pass(
     tiles = triton.cdiv(most, sizes["PIXELS"])
     grid = (h * w * tiles, triton.cdiv(k, sizes["CLASSES"]), b)
     with torch.cuda.device_of(maps):  # Triton starts kernels on the current device; nothing to do for tensors of the CPU
-        _upsample[grid](maps.contiguous(), image.contiguous(), means.contiguous(), out, k, h, w, H, W, tiles, 1 / sigma_s2, 1 / sigma_r2, SIDE=side, **sizes)
+        _upsample[grid](maps.contiguous(), image.contiguous(), means.contiguous(), out, k, h, w, H, W, tiles, 1 / sigma_s2, 1 / sigma_r2, 0.5 ** (side * side).bit_length(), SIDE=side, **sizes)
     return out
