@@ -38,7 +38,7 @@ def plain(version):
 
 
 venv.create(PLACE, clear=True, with_pip=True)
-run("pip", "install", "--quiet", "uv")
+run("pip", "install", "--quiet", "uv==0.13.9")
 extras = ",".join(filter(None, stated))
 run("uv", "pip", "install", "--quiet", "--python", PYTHON, "--resolution", "lowest-direct", "--editable", f".[{extras}]")
 run("pip", "check")
