@@ -253,10 +253,10 @@ def read_model(
     from transformers import AutoModel
 
     files = files or weight_files(what, folder, ("model.safetensors", "pytorch_model.bin"))
+    tensors = {name: x for file in files for name, x in read_tensors(what, file).items()}
     with torch.device("meta"):
         empty = AutoModel.from_config(config, attn_implementation="sdpa", trust_remote_code=False) if kind is None else kind(config)
     check_size(what, folder, empty, files)
-    tensors = {name: x for file in files for name, x in read_tensors(what, file).items()}
     network: Any = type(empty)
     model, report = network.from_pretrained(
         None, config=config, state_dict=tensors, local_files_only=True, output_loading_info=True, ignore_mismatched_sizes=True, attn_implementation="sdpa")
