@@ -9,7 +9,6 @@ __all__ = ['Segmentation', 'Segmenter']
 import json
 import math
 import os
-import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -196,10 +195,10 @@ class Segmenter:
         logit_source: LogitSource,  # images, classes -> (b, k, h, w)
         attention_source: AttentionSource,  # images, grid -> (b, n, n)
         config: DiscrepancyConfig = DiscrepancyConfig(),
-        models: dict[str, str] | None = None,  # what the sources are, recorded in every result and compared when a run is taken up again; left out, this segmenter's results are taken for nobody else's
+        models: dict[str, str] | None = None,  # what the sources are, recorded in every result and compared when a run is taken up again; name sources of your own here, or runs of different ones cannot be told apart
     ):
         self.logit_source, self.attention_source, self.config = logit_source, attention_source, config
-        self.models = models or {"without a name": uuid.uuid4().hex[:8]}
+        self.models = models or {}
         self.by_name: tuple[float, float] | None = None  # the peers' rule for a background, as `label` takes it
 
     @classmethod
