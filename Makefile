@@ -24,7 +24,7 @@ demo: .venv/base  ## segment a bundled page with the embedded models
 
 test: .venv/dev lint check  ## everything that CI checks
 	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/nbdev_test --n_workers 2 --do_print
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile tests
 
 slow: .venv/dev  ## the large architectures with random weights, files of gigabytes, one after another
 	$(BIN)/python -m pytest -q --slow -m slow tests
