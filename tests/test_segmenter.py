@@ -25,6 +25,7 @@ from dotseg.method.measures import MEASURES, MaximumVelocity, OptimalPath
 from dotseg.method.refine import DiscrepancyConfig
 from dotseg.miniature.picturebook import CLASSES, draw_scene
 from dotseg.models.checkpoints import Checkpoint, CheckpointError
+from dotseg.models.opening import check_file, fingerprint
 from dotseg.segmentation.images import ImageError, from_numbers, label_picture, load_image, to_rgb, atomic_write
 from dotseg.segmentation.pipeline import working_size
 from dotseg.segmentation.presets import PRESETS, Part, Preset
@@ -747,6 +748,7 @@ def test_presets_keep_their_configuration_where_nothing_is_changed(monkeypatch):
 
 def test_a_preset_is_made_of_its_parts(monkeypatch, tmp_path):
     def load(path, device, dtype):
+        check_file("Eye", (path or tmp_path) / "eye.bin")  # what says that it is read
         seen.append((path, device, dtype))
         return Levels()
 
@@ -755,9 +757,10 @@ def test_a_preset_is_made_of_its_parts(monkeypatch, tmp_path):
     mine = Preset("", parts, lambda eye, own: (eye, Itself()))
     monkeypatch.setitem(PRESETS, "mine", mine)
     assert mine.gigabytes == 0.5
-    (tmp_path / "eye.bin").touch()
+    (tmp_path / "eye.bin").write_bytes(b"weights")
+    mark = fingerprint([tmp_path / "eye.bin"])
     made = Segmenter.from_preset("mine", "cpu", "bfloat16", {"eye": tmp_path}).models
-    assert made.pop("own").startswith("clip ") and made == {"preset": "mine", "eye": str(tmp_path), "dtype": "bfloat16"}
+    assert made == {"preset": "mine", "eye": str(tmp_path), "eye fingerprint": mark, "own": "in the package", "own fingerprint": mark, "dtype": "bfloat16"}
     assert seen == [(tmp_path, "cpu", torch.bfloat16), (None, "cpu", torch.bfloat16)]
     with pytest.raises(CheckpointError, match="(?s)Eye cannot be had.*DOTSEG_EYE.*picturebook"):
         Segmenter.from_preset("mine", download=False)
