@@ -118,6 +118,6 @@ def test_no_file_is_opened_that_is_not_hashed(folders):
     assert done.returncode == 0, done.stderr[-1500:]
 
 
-def test_sources_without_a_name_are_nobody_elses():
-    names = [Segmenter(torch.nn.Identity(), torch.nn.Identity()).models for _ in range(2)]
-    assert names[0] != names[1]
+def test_sources_of_ones_own_are_told_apart_by_their_names():
+    own = [Segmenter(torch.nn.Identity(), torch.nn.Identity(), models=names).settings(["sky"]) for names in (None, {"clip": "mine"}, {"clip": "yours"})]
+    assert own[0] != own[1] != own[2]
