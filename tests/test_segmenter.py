@@ -746,9 +746,11 @@ def test_presets_keep_their_configuration_where_nothing_is_changed(monkeypatch):
     assert Segmenter.from_preset("mine", mode="kl", scale_f=4.0).config.scale_f == 4
 
 
-def test_a_preset_is_made_of_its_parts(monkeypatch, tmp_path):
+@pytest.mark.parametrize("says_what_it_reads", [True, False])
+def test_a_preset_is_made_of_its_parts(monkeypatch, tmp_path, says_what_it_reads):
     def load(path, device, dtype):
-        check_file("Eye", (path or tmp_path) / "eye.bin")  # what says that it is read
+        if says_what_it_reads:
+            check_file("Eye", (path or tmp_path) / "eye.bin")
         seen.append((path, device, dtype))
         return Levels()
 
@@ -760,7 +762,7 @@ def test_a_preset_is_made_of_its_parts(monkeypatch, tmp_path):
     (tmp_path / "eye.bin").write_bytes(b"weights")
     mark = fingerprint([tmp_path / "eye.bin"])
     made = Segmenter.from_preset("mine", "cpu", "bfloat16", {"eye": tmp_path}).models
-    assert made == {"preset": "mine", "eye": str(tmp_path), "eye fingerprint": mark, "own": "in the package", "own fingerprint": mark, "dtype": "bfloat16"}
+    assert made == {"preset": "mine", "eye": str(tmp_path), "eye fingerprint": mark, "own": "in the package", "dtype": "bfloat16"} | ({"own fingerprint": mark} if says_what_it_reads else {})
     assert seen == [(tmp_path, "cpu", torch.bfloat16), (None, "cpu", torch.bfloat16)]
     with pytest.raises(CheckpointError, match="(?s)Eye cannot be had.*DOTSEG_EYE.*picturebook"):
         Segmenter.from_preset("mine", download=False)

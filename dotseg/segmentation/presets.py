@@ -97,13 +97,19 @@ class Preset:
         told, loaded = {"architecture": architecture}, {}
         made_of: dict[str, str] = {}
         for name, part in self.parts.items():
+            path = found[name].path if name in found else None
             with files_read() as files:
-                loaded[name] = part.load(found[name].path if name in found else None, device, dtype, **told if part.named else {})
-            made_of |= {name: found[name].name if name in found else "in the package", f"{name} fingerprint": fingerprint(files)}
+                loaded[name] = part.load(path, device, dtype, **told if part.named else {})
+            files = files or _all_files(path)
+            made_of |= {name: found[name].name if name in found else "in the package"} | ({f"{name} fingerprint": fingerprint(files)} if files else {})
         logits, attention = self.join(**loaded)
         if isinstance(logits, SiglipLogits) and not 0.9 < logits.scale / self.config.scale < 1.1:
             logging.getLogger("dotseg").warning(f"the model was trained with a logit scale of {logits.scale:.0f}, and the preset has scale={self.config.scale:g}; set scale={logits.scale:.0f}")
         return logits, attention, made_of
+
+
+def _all_files(path):  # of a checkpoint whose loader does not say what it reads
+    return [] if path is None else sorted(file for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
 
 # %% ../../nbs/segmentation/02_presets.ipynb #56568d61
 def choose_device(
