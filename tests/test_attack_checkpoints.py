@@ -5,9 +5,11 @@ All are loaded in one process, which is watched by an audit hook; each test look
 import json
 import os
 import pickle
+import re
 import resource
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -20,6 +22,9 @@ import pytest
 import torch
 from real_formats import write_clip, write_dino, write_sd2, write_siglip
 from safetensors.torch import load_file, save_file
+
+from dotseg.models.checkpoints import CheckpointError, find_checkpoint
+from dotseg.segmentation.presets import PRESETS
 
 TINY_CLIP = dict(embed_dim=16, vision_cfg=dict(image_size=32, layers=1, width=32, head_width=16, patch_size=16), text_cfg=dict(width=16, heads=2, layers=1))
 WRITERS = {
@@ -322,6 +327,41 @@ def results(tmp_path_factory):
     found = {line["name"]: line for line in map(json.loads, (place / "results").read_text().splitlines())}
     assert done.returncode == 0, f"after {len(found)}: {done.stderr[-2000:]}"
     return found
+
+
+VARIABLES = {part.checkpoint.variable: (part.checkpoint, preset) for preset in PRESETS for part in PRESETS[preset].parts.values() if part.checkpoint}
+
+
+def odd_path(place, how):  # -> what a variable is set to
+    path = place / "odd"
+    {"/dev/zero": lambda: None, "a link to /dev/zero": lambda: path.symlink_to("/dev/zero"), "a terminal": lambda: None, "pipe": lambda: os.mkfifo(path), "a link to a pipe": lambda: (os.mkfifo(place / "pipe"), path.symlink_to("pipe")),
+     "socket": lambda: socket.socket(socket.AF_UNIX).bind(os.path.relpath(path)), "a link to itself": lambda: path.symlink_to("odd"), "nothing": lambda: None, "a name too long": lambda: None}[how]()
+    return {"/dev/zero": "/dev/zero", "a terminal": "/dev/tty", "a name too long": str(place / ("x" * 5000))}.get(how, str(path))
+
+
+@pytest.mark.parametrize("how", ("/dev/zero", "a link to /dev/zero", "a terminal", "pipe", "a link to a pipe", "socket", "a link to itself", "nothing", "a name too long"))
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_what_a_variable_leads_to(variable, how, tmp_path, monkeypatch):
+    checkpoint, preset = VARIABLES[variable]
+    monkeypatch.chdir(tmp_path)
+    for other in VARIABLES:
+        monkeypatch.setenv(other, str(tmp_path))
+    monkeypatch.setenv(variable, odd_path(tmp_path, how))
+    opened = []
+    with monkeypatch.context() as patch:
+        patch.setattr("socket.socket.connect", lambda *a: opened.append("network"))
+        patch.setattr("builtins.open", lambda path, *a, **k: opened.append(path))
+        patch.setattr("io.open", lambda path, *a, **k: opened.append(path))
+        with pytest.raises(CheckpointError) as refused:
+            find_checkpoint(checkpoint)
+    assert str(refused.value).startswith(f"{checkpoint.model}: {os.environ[variable][:200]}") and not opened
+    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it waits"))
+    signal.alarm(20)
+    try:
+        with pytest.raises(CheckpointError, match="^" + re.escape(checkpoint.model)):
+            PRESETS[preset].build()
+    finally:
+        signal.alarm(0)
 
 
 @pytest.mark.parametrize("name", ATTACKS)
