@@ -364,9 +364,16 @@ def test_what_a_variable_leads_to(variable, how, tmp_path, monkeypatch):
         signal.alarm(0)
 
 
+REASONS = (  # what a name begins with, and what is said of all of that kind; the first that fits counts
+    (r"code: model\.safetensors", "its header claims"), ("code", "holds code besides tensors, and none is ever run"), ("header", "it is damaged, cut short, or no checkpoint"),
+    (rf"config: .*, ({'|'.join(CODE)})$", "holds code besides tensors, and none is ever run: it asks for"), ("config: model_type", "its config.json says model_type"),
+    ("index", "no other file is opened"), ("bomb", "it is packed|is no plain array|holds no weights by name"), ("numbers", "its weights are damaged: .* holds NaN or infinity"), ("", ""))
+
+
 @pytest.mark.parametrize("name", ATTACKS)
 def test_refused_by_name(name, results):
     found = results[name]
+    assert re.search(next(reason for start, reason in REASONS if re.match(start, name)), found["said"]), found["said"]
     assert found["given"] in found["said"] and ": " in found["said"] and not found["said"].startswith(("loaded", "Error")), found["said"]
     assert not found["ran"] and not found["outside"], found["outside"]
     assert found["memory"] < 400 and found["seconds"] < 20

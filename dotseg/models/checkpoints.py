@@ -132,7 +132,7 @@ def _advice(error):  # what to do about an exception that a reader of checkpoint
         return "it holds code besides tensors, and none is ever run; get the model as .safetensors"
     if isinstance(error, ImportError):
         return "a library that reads it is missing; install that"
-    if any(mark in text for mark in ("size mismatch", "Missing key", "Unexpected key", "shape")):
+    if any(mark in text for mark in ("size mismatch", "Missing key", "Unexpected key", "shape")) and type(error).__name__ != "SafetensorError":  # which speaks of the file alone
         return "it is of another model; look whether its size and its kind are those that were asked for"
     return "it is damaged, cut short, or no checkpoint; fetch it again"
 

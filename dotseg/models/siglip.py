@@ -118,9 +118,7 @@ def load_siglip(
     from transformers import AutoTokenizer
 
     with checkpoint_errors("SigLIP", path):
-        folder, config, kind = read_config("SigLIP", path)
-        if kind not in ("siglip", "siglip2"):
-            raise CheckpointError(f"SigLIP: {folder}: its config.json says model_type {kind!r}, expected 'siglip' or 'siglip2'; it is of another model")
+        folder, config, kind = read_config("SigLIP", path, ("siglip", "siglip2"))
         if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "spiece.model")):
             raise CheckpointError(f"SigLIP: {folder}: no tokenizer is there; get the whole folder, with tokenizer.json and tokenizer_config.json")
         model = read_model("SigLIP", folder, config)

@@ -228,6 +228,7 @@ def check_colours(
 def read_config(
     what: str,  # what should be in it, for people
     path: str | os.PathLike,  # a folder of transformers
+    kinds: Sequence[str] = (),  # the types of model that go here; any of transformers' by default
 ) -> tuple[Path, Any, str]:  # the folder, its configuration, and what type of model that is for
     "From this machine alone; errors are best caught by `checkpoint_errors`."
     from transformers import CONFIG_MAPPING
@@ -239,6 +240,8 @@ def read_config(
     said = check_config(what, path, read_json(what, file))
     if not isinstance(kind := said.get("model_type"), str) or kind not in CONFIG_MAPPING:
         raise CheckpointError(f"{what}: {path}: it is damaged, cut short, or no checkpoint; its config.json says model_type {str(kind)[:60]!r}, which is none of transformers'")
+    if kinds and kind not in kinds:
+        raise CheckpointError(f"{what}: {path}: its config.json says model_type {kind!r}, expected {' or '.join(map(repr, kinds))}; it is of another model")
     return path, CONFIG_MAPPING[kind].from_dict(said), kind
 
 
