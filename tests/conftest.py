@@ -22,3 +22,16 @@ def pytest_collection_modifyitems(config, items):
             for item in items:
                 if item.get_closest_marker(flag):
                     item.add_marker(pytest.mark.skip(reason=f"{what}; run with --{flag}"))
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    "An empty working folder, and a preset that needs no models."
+    from stand_ins import itself, levels
+
+    from dotseg.method.refine import DiscrepancyConfig
+    from dotseg.segmentation.presets import PRESETS, Preset
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(PRESETS, "fake", Preset("a stand-in", {}, lambda: (levels, itself), DiscrepancyConfig(jbu=False)))
+    return tmp_path

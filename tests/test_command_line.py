@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from PIL import Image
 
 from dotseg import __version__
@@ -23,29 +22,10 @@ from dotseg.miniature.picturebook import CLASSES, draw_scene
 from dotseg.segmentation import segmenter as segmenter_module
 from dotseg.segmentation.images import READ
 from dotseg.method.measures import MEASURES
-from dotseg.method.refine import DiscrepancyConfig
-from dotseg.segmentation.presets import PRESETS, Preset
+from dotseg.segmentation.presets import PRESETS
 
 SCRIPT = Path(sys.executable).parent / ("dotseg.exe" if os.name == "nt" else "dotseg")
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
-
-
-def levels(images, classes):
-    light = F.interpolate(images.mean(1, keepdim=True), (3, 4), mode="area")
-    return 1 - (light - torch.linspace(0, 1, len(classes))[:, None, None]).abs()
-
-
-def itself(images, grid):
-    return torch.eye(grid[0] * grid[1]).expand(len(images), -1, -1)
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    "An empty working folder, and a preset that needs no models."
-    monkeypatch.chdir(tmp_path)
-    preset = Preset("a stand-in", {}, lambda: (levels, itself), DiscrepancyConfig(jbu=False))
-    monkeypatch.setitem(PRESETS, "fake", preset)
-    return tmp_path
 
 
 def draw(*names, value=200):

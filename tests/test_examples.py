@@ -20,6 +20,11 @@ def test_each_name_has_an_example_that_uses_it(module):
     assert [name for name, code in examples.items() if not re.search(rf"\b{name}\b", code.partition("import ")[2])] == []
 
 
+def test_examples_are_short():
+    long = {code.splitlines()[-1]: n for _, code in FULL if (n := sum(bool(line.strip()) for line in code.splitlines())) > 15 and "train_clip" not in code}
+    assert not long  # what trains the miniatures is one example of eight names
+
+
 @pytest.mark.parametrize("module", sorted({module for module, _ in FULL}))
 def test_examples_run(module, request, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("MPLBACKEND", "agg")

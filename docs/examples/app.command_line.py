@@ -18,21 +18,13 @@ print(segmenter.config)
 
 
 # %% segment
-from pathlib import Path
-
-import numpy as np
 from PIL import Image
 
-from dotseg.app.command_line import segment, parser
-from dotseg.miniature.picturebook import CLASSES, draw_scene
+from dotseg.app.command_line import parser, segment
+from dotseg.miniature.picturebook import draw_scene
 
-for name in ("images", "masks"):
-    Path(name).mkdir()
-for seed in range(2):
-    scene = draw_scene(seed)
-    Image.fromarray(scene.image).save(f"images/{seed}.png")
-    Image.fromarray(scene.labels.astype(np.uint8)).save(f"masks/{seed}.png")
-segment(parser().parse_args(["segment", "images", "--classes", "sky, grass, kite", "--preset", "picturebook", "--out", "out"]))
+Image.fromarray(draw_scene(0).image).save("page.png")
+segment(parser().parse_args(["segment", "page.png", "--classes", "sky, grass, kite", "--preset", "picturebook", "--out", "out"]))
 
 
 # %% demo
@@ -68,39 +60,24 @@ prepare(parser().parse_args(["prepare", "cityscapes", "--root", "cityscapes"]))
 
 
 # %% evaluate
-from pathlib import Path
-
-import numpy as np
-from PIL import Image
-
 from dotseg.app.command_line import evaluate, parser
-from dotseg.miniature.picturebook import CLASSES, draw_scene
 
-for name in ("images", "masks"):
-    Path(name).mkdir()
-for seed in range(2):
-    scene = draw_scene(seed)
-    Image.fromarray(scene.image).save(f"images/{seed}.png")
-    Image.fromarray(scene.labels.astype(np.uint8)).save(f"masks/{seed}.png")
-evaluate(parser().parse_args(["evaluate", "folder", "--images", "images", "--masks", "masks", "--classes", ", ".join(CLASSES), "--preset", "picturebook", "--out", "run"]))
+evaluate(parser().parse_args(["evaluate", "picturebook", "--preset", "picturebook", "--limit", "2", "--out", "run"]))
 
 
 # %% tune
+from dotseg.app.command_line import parser, tune
+from dotseg.evaluation.datasets import load_dataset
+from PIL import Image
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from dotseg.app.command_line import tune, parser
-from dotseg.miniature.picturebook import CLASSES, draw_scene
-
-for name in ("images", "masks"):
-    Path(name).mkdir()
-for seed in range(2):
-    scene = draw_scene(seed)
-    Image.fromarray(scene.image).save(f"images/{seed}.png")
-    Image.fromarray(scene.labels.astype(np.uint8)).save(f"masks/{seed}.png")
-tune(parser().parse_args(["tune", "--images", "images", "--masks", "masks", "--classes", ", ".join(CLASSES), "--preset", "picturebook", "--out", "mine.json"]))
+for kind in ("images", "masks"):
+    Path(kind).mkdir()
+for page in load_dataset("picturebook")[:2]:
+    Image.fromarray(page.image).save(f"images/{page.name}.png")
+    Image.fromarray(page.mask).save(f"masks/{page.name}.png")
+words = load_dataset("picturebook").spec.names
+tune(parser().parse_args(["tune", "--images", "images", "--masks", "masks", "--classes", ", ".join(words), "--preset", "picturebook", "--out", "mine.json"]))
 
 
 # %% profile
@@ -116,12 +93,9 @@ methods(parser().parse_args(["methods", "--pages", "2"]))
 
 
 # %% parser
-import shlex
 from dotseg.app.command_line import parser
-from fastcore.test import test_eq
 
-line = "dotseg segment photos --classes sky,grass --preset clip-b16-sd2 --checkpoint clip=my-clip"
-test_eq(parser().parse_args(shlex.split(line)[1:]).checkpoint, ["clip=my-clip"])
+print(parser().parse_args(["segment", "photos", "--classes", "sky, grass", "--checkpoint", "clip=my-clip"]).checkpoint)
 
 
 # %% main

@@ -30,30 +30,17 @@ queries, keys, values = project_qkv(block, x)
 print(keys.shape)
 
 
-# %% self_attention
+# %% self_attention, last_block
 import torch
-import torch.nn.functional as F
-from dotseg.miniature.embedded import MiniatureTokenizer, build_clip, read_weights
-from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
-from dotseg.models.clip import VisionTower, last_block, self_attention
-from torch.testing import assert_close
 
-def to_tensor(scene):  # uint8 (H, W, 3) -> (1, 3, H, W) in [0, 1]
-    return torch.tensor(scene.image).permute(2, 0, 1)[None].float() / 255
-def patch_labels(labels, size=16):  # (H, W) -> (size, size), the commonest label in each patch
-    shares = F.one_hot(torch.tensor(labels).long(), len(CLASSES)).permute(2, 0, 1).float()
-    return F.adaptive_avg_pool2d(shares, size).argmax(0)
-scene = draw_scene(LESSON_SEED)
-image, truth = to_tensor(scene), patch_labels(scene.labels)
-model, tokenize = read_weights(build_clip(), "clip"), MiniatureTokenizer()
-tower = VisionTower(model)
-inputs, grid = tower(image, 128)
-with torch.no_grad():
-    output = tower.blocks[-1](inputs[-1])  # the block that the tower does not run
-for block, x, want in zip(tower.blocks, inputs, [*inputs[1:], output]):
-    got = last_block(block, x, self_attention(block, x, "qk"))
-    assert_close(got, want, atol=1e-5, rtol=1e-5)
-    print(f"largest difference: patches {(got - want)[:, 1:].abs().max():.0e}, class token {(got - want)[:, 0].abs().max():.0e}")
+from dotseg.miniature.embedded import build_clip
+from dotseg.models.clip import VisionTower, last_block, self_attention
+
+tower = VisionTower(build_clip())
+inputs, grid = tower(torch.rand(1, 3, 128, 128), 128)  # what enters each block
+block, x = tower.blocks[0], inputs[0]
+attention = self_attention(block, x, "qk")
+print(attention.shape, (last_block(block, x, attention) - inputs[1]).abs().max())  # as the block itself
 
 
 # %% mean_attention
@@ -79,32 +66,6 @@ print(without_class_token(torch.full((1, 1, 3, 3), 1 / 3)))
 from dotseg.models.clip import near_patches
 
 print(near_patches((2, 2), spread=1.0))
-
-
-# %% last_block
-import torch
-import torch.nn.functional as F
-from dotseg.miniature.embedded import MiniatureTokenizer, build_clip, read_weights
-from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
-from dotseg.models.clip import VisionTower, last_block, self_attention
-from torch.testing import assert_close
-
-def to_tensor(scene):  # uint8 (H, W, 3) -> (1, 3, H, W) in [0, 1]
-    return torch.tensor(scene.image).permute(2, 0, 1)[None].float() / 255
-def patch_labels(labels, size=16):  # (H, W) -> (size, size), the commonest label in each patch
-    shares = F.one_hot(torch.tensor(labels).long(), len(CLASSES)).permute(2, 0, 1).float()
-    return F.adaptive_avg_pool2d(shares, size).argmax(0)
-scene = draw_scene(LESSON_SEED)
-image, truth = to_tensor(scene), patch_labels(scene.labels)
-model, tokenize = read_weights(build_clip(), "clip"), MiniatureTokenizer()
-tower = VisionTower(model)
-inputs, grid = tower(image, 128)
-with torch.no_grad():
-    output = tower.blocks[-1](inputs[-1])  # the block that the tower does not run
-for block, x, want in zip(tower.blocks, inputs, [*inputs[1:], output]):
-    got = last_block(block, x, self_attention(block, x, "qk"))
-    assert_close(got, want, atol=1e-5, rtol=1e-5)
-    print(f"largest difference: patches {(got - want)[:, 1:].abs().max():.0e}, class token {(got - want)[:, 0].abs().max():.0e}")
 
 
 # %% ClipLogits

@@ -48,28 +48,15 @@ print(recorder.total.shape)
 
 # %% recording
 import torch
-import torch.nn.functional as F
-from dotseg.miniature.embedded import load_miniature
-from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
+
+from dotseg.miniature.embedded import build_unet
 from dotseg.models.diffusion import find_blocks, recording
 
-def to_tensor(scene):  # uint8 (H, W, 3) -> (1, 3, H, W) in [0, 1]
-    return torch.tensor(scene.image).permute(2, 0, 1)[None].float() / 255
-def patch_labels(labels, size=16):  # (H, W) -> (size, size), the commonest label in each patch
-    shares = F.one_hot(torch.tensor(labels).long(), len(CLASSES)).permute(2, 0, 1).float()
-    return F.adaptive_avg_pool2d(shares, size).argmax(0)
-scene = draw_scene(LESSON_SEED)
-image, truth = to_tensor(scene), patch_labels(scene.labels)
-stock_unet, stock_vae, prompt = (getattr(load_miniature()[1], part) for part in ("unet", "vae", "prompt"))
-blocks = find_blocks(stock_unet)
-def latent_of(images):  # without noise, as above
-    return stock_vae.encode(images * 2 - 1).latent_dist.mean * stock_vae.config.scaling_factor
-def pass_through(z):
-    with torch.no_grad():
-        return stock_unet(z, 0, encoder_hidden_states=prompt.expand(len(z), -1, -1)).sample
-latent = latent_of(image)
-with recording(blocks["up0"][1], blocks["up0"][1][-1]):
-    pass_through(latent)
+unet = build_unet()
+layers = find_blocks(unet)["up0"][1]
+with torch.no_grad(), recording([layers], layers[-1]) as (recorder,):  # the pass ends behind the last of them
+    unet(torch.rand(1, 8, 32, 32), 0, torch.zeros(1, 32, 96))
+print(recorder.total.shape)
 
 
 # %% DiffusionAttention

