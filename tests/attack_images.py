@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, features
+from watching import memory
 
 SECONDS, MEMORY = 20, 3 * 2**30  # for each reading; for all of them, beside what the imports take
 LAY = {1: [], 2: [0], 3: [3], 4: [1], 5: [5], 6: [2], 7: [6], 8: [4]}  # EXIF's orientation -> how the picture lies in the file, as Image.Transpose
@@ -213,13 +214,13 @@ def write(folder, every=1, side=13000):
 
 
 def read_all(folder):
-    "Read every file of a folder and write what becomes of it, a line of JSON each; the last line holds the memory in bytes."
+    "Read every file of a folder and write what becomes of it, a line of JSON each; the last line holds the memory in MB."
     from dotseg.evaluation.datasets import read_mask
     from dotseg.segmentation.images import ImageError, count_pages, load_image, read_frames
 
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-    before, kept = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, []
+    before, kept = memory(), []
     for path in sorted(Path(folder).iterdir()):
         print(path.name, flush=True, end="\t")
         found = {}
@@ -238,7 +239,7 @@ def read_all(folder):
             got = None
         print(json.dumps(found), flush=True)
     signal.alarm(0)
-    print("memory", json.dumps({"before": before * 1024, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "errors": len(kept)}), sep="\t")
+    print("memory", json.dumps({"before": before, "peak": memory(), "errors": len(kept)}), sep="\t")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import pytest
 import torch
 from real_formats import write_clip, write_dino, write_sd2, write_siglip
 from safetensors.torch import load_file, save_file
+from watching import memory
 
 from dotseg.models.checkpoints import CheckpointError, find_checkpoint
 from dotseg.segmentation.presets import PRESETS
@@ -264,10 +265,6 @@ def load(model, path):
     from dotseg.models.vit import load_vit
 
     return {"clip": load_clip, "vit": load_vit, "siglip": load_siglip, "sd": load_diffusion}[model](path)
-
-
-def memory(field):  # MB of this process
-    return int(next(line for line in open("/proc/self/status") if line.startswith(field)).split()[1]) / 1024
 
 
 def main(place):  # load all; a line of JSON for each

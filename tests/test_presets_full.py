@@ -40,7 +40,9 @@ def test_a_photograph_through_the_command_line(preset, tmp_path, capsys):
     assert done.returncode == 0, done.stderr
     mask, report = np.asarray(Image.open(tmp_path / "masks" / "cat.png")), json.loads((tmp_path / "masks" / "cat.json").read_text())
     assert mask.shape == chelsea().shape[:2] and mask.max() < 3
-    assert report["settings"]["models"] == {"preset": preset, "dtype": "float32"} | {part: str(tmp_path / FILES[part]) for part in PRESETS[preset].parts}
+    models = report["settings"]["models"]
+    assert [len(models.pop(f"{part} fingerprint")) for part in PRESETS[preset].parts] == [32] * len(PRESETS[preset].parts)
+    assert models == {"preset": preset, "dtype": "float32"} | {part: str(tmp_path / FILES[part]) for part in PRESETS[preset].parts}
     with capsys.disabled():
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
         print(f"\n{preset}: {spent:.0f} s from start to mask, largest process so far {peak:.1f} GB")

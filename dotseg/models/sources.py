@@ -60,9 +60,7 @@ def resize_images(
     multiple: int,  # each side of it is a multiple of this
 ) -> Tensor:  # (b, 3, H', W') in [0, 1], H' and W' from `fit_grid`
     "Bicubic with antialiasing; `ValueError` for a wrong shape, an empty batch, NaN, or values out of [0, 1]."
-    for axis, length in check_shapes(images=(images, "b 3 H W")).items():
-        if length < 1:
-            raise DotsegError(f"images: {axis} is 0, expected at least 1; got shape {tuple(images.shape)}")
+    check_shapes(images=(images, "b 3 H W"))
     images = as_float(images, "images", low=0, high=1)
     size = fit_grid((images.shape[-2], images.shape[-1]), image_size, multiple)
     if images.shape[-2:] == size:

@@ -58,8 +58,8 @@ def label_confidence(
     found = torch.zeros(labels.shape)
     for c in present:
         full = F.interpolate(shares[c][None, None], labels.shape[-2:], mode="bilinear", align_corners=False)[0, 0]
-        found = torch.where(labels == c, full, found)
-    return found.clamp(0, 1)
+        torch.where(labels == c, full, found, out=found)
+    return found.clamp_(0, 1)
 
 # %% ../../nbs/segmentation/05_formats.ipynb #e4a15acf
 class Found(Protocol):

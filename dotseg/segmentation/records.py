@@ -147,14 +147,14 @@ def full_path(
 
 def describe_image(
     image,  # a file, or a `Frame`
-) -> dict | None:  # source, file, bytes, mtime_ns, inode; None if it is not there
+) -> dict | None:  # source, file, bytes, mtime_ns, ctime_ns (when the system last saw a change, which nobody sets); None if it is not there
     "What is known of an image without reading it."
     file = getattr(image, "path", image)
     try:
         seen = os.stat(file)
     except (OSError, ValueError):  # ValueError: a name with a zero byte
         return None
-    return {"source": full_path(image), "file": full_path(file), "bytes": seen.st_size, "mtime_ns": seen.st_mtime_ns, "inode": seen.st_ino}
+    return {"source": full_path(image), "file": full_path(file), "bytes": seen.st_size, "mtime_ns": seen.st_mtime_ns, "ctime_ns": seen.st_ctime_ns}
 
 
 _STEP = 2_000_000_000  # nanoseconds; the clocks of some file systems go in steps of two seconds
@@ -170,11 +170,11 @@ def hash_image(
     seen: dict,  # as from `describe_image`, from before the image was read
 ) -> str | None:  # None if the file has changed since then
     "SHA-256 of the file; read once, however many frames it has, unless it is so new that its time may not tell of a change."
-    now, stamp = describe_image(seen["file"]), [seen[key] for key in ("bytes", "mtime_ns", "inode")]
-    if now is None or [now[key] for key in ("bytes", "mtime_ns", "inode")] != stamp:
+    now, stamp = describe_image(seen["file"]), [seen[key] for key in ("bytes", "mtime_ns", "ctime_ns")]
+    if now is None or [now[key] for key in ("bytes", "mtime_ns", "ctime_ns")] != stamp:
         return None
     read = _hash if time.time_ns() - seen["mtime_ns"] > _STEP else _hash.__wrapped__
-    return read(seen["file"], *stamp, os.stat(seen["file"]).st_ctime_ns)  # the number of a file that was deleted is given to the next
+    return read(seen["file"], *stamp)
 
 
 def hash_pixels(
@@ -207,7 +207,7 @@ def is_of(
     if now is None or report.get("source") != now["source"] or any(old.get(key) != now[key] for key in ("bytes", "mtime_ns")):
         return False
     settled = made - now["mtime_ns"] > _STEP
-    return settled and old.get("inode") == now["inode"] or old.get("sha256") == hash_image(now)
+    return settled and old.get("ctime_ns") == now["ctime_ns"] or old.get("sha256") == hash_image(now)
 
 # %% ../../nbs/segmentation/07_records.ipynb #56597cdb
 def refusal(

@@ -91,7 +91,7 @@ class Segmentation:
     @property
     def class_confidence(self) -> dict[str, float]:
         "The mean confidence of each class that occurs, in the order of the labels."
-        return {self.classes[c]: self.confidence[torch.from_numpy(mask)].sum(dtype=torch.float64).item() / mask.sum().item() for c, mask in class_masks(self)}
+        return {self.classes[c]: self.confidence.numpy().mean(dtype=np.float64, where=mask).item() for c, mask in class_masks(self)}
 
     def masks(self) -> dict[str, np.ndarray]:
         "The mask of each class that occurs, (H, W) bool, in the order of the labels."
