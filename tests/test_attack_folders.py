@@ -127,7 +127,7 @@ def test_an_image_that_can_no_longer_be_read(home, capsys, monkeypatch, fault):
         Path("in/2.png").write_bytes(good[:40] if fault == "torn" else b"")
     draw("in/0.png")
     assert run("in") == 1
-    assert "its mask of before was removed" in capsys.readouterr().err or fault == "gone"
+    assert "its old mask was removed" in capsys.readouterr().err or fault == "gone"
     assert {name for name in contents() if "2" in name.replace("002", "")} == set(), "no mask stands there as if it were current"
     monkeypatch.undo()
     os.chdir(home)
@@ -221,7 +221,7 @@ def test_no_name_leads_out_of_the_folder(home, name):
 @posix
 def test_a_pattern_leads_no_mask_out_of_the_folder(home, capsys):
     draw("in/a/1.png", "1.png")
-    assert run("in/*/../../1.png", "--out", "deep/out") == 2 and "lead masks out" in capsys.readouterr().err
+    assert run("in/*/../../1.png", "--out", "deep/out") == 2 and "write masks outside" in capsys.readouterr().err
 
 
 # --- what is not ours ---
@@ -303,16 +303,16 @@ def test_links_pipes_and_devices(home, capsys):
     os.symlink(".", "in/loop"), os.symlink("..", "in/sub/up"), os.symlink(home / "elsewhere", "in/linked")
     os.symlink("/dev/zero", "in/zero.png"), os.mkfifo("in/pipe.png")
     os.symlink(home / "elsewhere/3.png", "in/good.png")
-    passed = {"annex.png": "a link that leads nowhere", "self.png": "a link that leads nowhere", "loop": "a link to a folder", "sub/up": "a link to a folder", "linked": "a link to a folder",
-              "zero.png": "no regular file", "pipe.png": "no regular file"}
+    passed = {"annex.png": "a broken link", "self.png": "a broken link", "loop": "a link to a folder", "sub/up": "a link to a folder", "linked": "a link to a folder",
+              "zero.png": "not a regular file", "pipe.png": "not a regular file"}
     assert run("in") == 0, "what is passed over does not change the exit code"
     said = capsys.readouterr()
-    assert said.out == "3 of 3 masks are in out\n" and "Passed over (7):" in said.err
+    assert said.out == "3 of 3 masks are in out\n" and "Left out (7):" in said.err
     for name, why in passed.items():
         assert f"  in/{name}: {why}" in said.err
     assert run("in/**/*.png", "--out", "other") == 0 and {name for name in contents("other") if name.endswith(".png")} == {"1.png", "sub/2.png", "good.png"}
-    assert run("in/pipe.png", "in/1.png") == 0 and "in/pipe.png: no regular file" in capsys.readouterr().err
-    assert run("in/annex.png") == 2 and "none to segment; 1 passed over, such as in/annex.png: a link that leads nowhere" in capsys.readouterr().err
+    assert run("in/pipe.png", "in/1.png") == 0 and "in/pipe.png: not a regular file" in capsys.readouterr().err
+    assert run("in/annex.png") == 2 and "found none to segment; 1 left out, such as in/annex.png: a broken link" in capsys.readouterr().err
 
 
 @posix
@@ -372,7 +372,7 @@ def test_folders_and_files_without_permission(open_home):
     assert as_nobody(write_said, "said", "in") == (0, "")
     code, out, err = json.loads(Path("said").read_text())
     assert code == 1 and out == "1 of 2 masks are in out\n" and "in/secret.png: cannot be read as an image: Permission denied" in err
-    assert "Passed over (2):" in err and "in/shut: a folder that cannot be" in err and "in/listed: a folder that cannot be entered" in err
+    assert "Left out (2):" in err and "in/shut: a folder that cannot be" in err and "in/listed: a folder that cannot be entered" in err
 
 
 @posix
@@ -382,7 +382,7 @@ def test_outputs_that_may_not_be_written(open_home):
     for out, code, words in (("shut", 2, "may be written"), ("shut/below", 2, "may be written")):
         assert as_nobody(write_said, "said", "in", "--out", out) == (0, "")
         found, _, err = json.loads(Path("said").read_text())
-        assert found == code and words in err and "goes on from here" not in err and not list(Path("shut").iterdir())
+        assert found == code and words in err and "repeat the command to continue" not in err and not list(Path("shut").iterdir())
         Path("said").unlink()
     Path("out/sub").mkdir(parents=True), Path("out").chmod(0o777), Path("out/sub").chmod(0o555)
     assert as_nobody(write_said, "said", "in") == (0, "")
@@ -452,7 +452,7 @@ def test_the_output_folder_is_deleted_midway(home, monkeypatch, capsys):
     monkeypatch.setattr(runs, "_save", save)
     assert run("in") == 1
     said = capsys.readouterr()
-    assert said.out == "4 of 8 masks are in out\n" and "No mask for 4 of 8 images" in said.err and "its mask is no longer in out; the same command makes it again" in said.err
+    assert said.out == "4 of 8 masks are in out\n" and "No mask for 4 of 8 images" in said.err and "its mask is no longer in out; repeat the command to make it again" in said.err
     assert len([name for name in contents() if name.endswith(".png")]) == 4 and Path("out/.dotseg").is_file()
     monkeypatch.setattr(runs, "_save", true_save)
     assert run("in") == 0 and "4 of 8 images were already done" in capsys.readouterr().err
@@ -571,7 +571,7 @@ def test_a_full_disk(home, request, capsys):
         assert run("in", "--overlay", "--out", "whole") == 0
         assert run("in", "--overlay", "--out", small / "out") == 1
         said = capsys.readouterr().err
-        assert "No space left on device" in said and "goes on from here" in said
+        assert "No space left on device" in said and "repeat the command to continue" in said
         whole(small / "out")
         assert not list((small / "out").rglob(".*.part")) and 0 < len(list((small / "out").glob("*.json"))) < 12
         subprocess.run(["mount", "-o", "remount,size=9m", small], check=True)

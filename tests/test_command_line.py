@@ -111,7 +111,7 @@ def test_interrupted_and_taken_up_again(home):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
     assert process.returncode == 130, err
-    assert err.strip() == "dotseg: interrupted; masks that are there are whole, and the same command goes on from here"
+    assert err.strip() == "dotseg: interrupted; all masks written so far are complete; repeat the command to continue"
     assert files("out") == {"a.png", "a.overlay.png", "a.json", "classes.txt"}
     Image.open("out/a.png").load()
     before = stamps("out")
@@ -269,7 +269,7 @@ def test_another_image_of_the_same_name_is_not_done(home, capsys):
     "error, code, message",
     [
         (OSError(errno.ENOSPC, "No space left on device"), 1, f"dotseg: [Errno {errno.ENOSPC}] No space left on device: "),
-        (KeyboardInterrupt(), 130, "dotseg: interrupted; masks that are there are whole"),
+        (KeyboardInterrupt(), 130, "dotseg: interrupted; all masks written so far are complete"),
     ],
 )
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
@@ -308,7 +308,7 @@ def test_an_output_that_is_a_file(home, capsys):
     for out in ("out", "out/below"):
         assert fake("a.png", "--out", out) == 2
         said = capsys.readouterr().err
-        assert "is a file" in said and "goes on from here" not in said and Path("out").read_text() == "precious"
+        assert "is a file" in said and "repeat the command to continue" not in said and Path("out").read_text() == "precious"
     for command in (["demo"], ["evaluate", "picturebook", "--preset", "fake", "--limit", "1"]):
         assert main([*command, "--out", "out"]) == 2
         assert "is a file" in capsys.readouterr().err and Path("out").read_text() == "precious"

@@ -405,7 +405,7 @@ def test_patterns_and_lists(home, monkeypatch, capsys):
     assert run("-", "--out", "three") == 0 and {"a.png", "b.png"} == {name for name in files("three") if name.endswith(".png")}
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     assert run("-") == 2 and "images: got none" in capsys.readouterr().err
-    assert run("in/*.bmp") == 2 and "no file fits this pattern" in capsys.readouterr().err
+    assert run("in/*.bmp") == 2 and "no file matches this pattern" in capsys.readouterr().err
     draw("in/c[1].png")
     assert run("in/c[1].png", "--out", "four") == 0 and "c[1].png" in files("four"), "a file of that name is no pattern"
 
@@ -420,11 +420,11 @@ def test_what_is_passed_over_is_listed(home, capsys):
     os.symlink(Path("elsewhere").absolute(), "in/link")
     assert run("in") == 0
     said = capsys.readouterr().err
-    assert said.startswith("Passed over (9):\n")
+    assert said.startswith("Left out (9):\n")
     for name, why in (("x.jp2", ".jp2 is not searched for"), ("x.tga", "name the file to try it"), ("x.jfif", ""), ("x.nef", ""), ("x.mp4", "--frames takes its frames"),
                       ("link", "a link to a folder"), ("g.gif", "of its 3 pictures the first is segmented"), ("t.tif", "of its 3 pictures the first is segmented"), ("w.webp", "of its 3 pictures the first is segmented")):
         assert [line for line in said.splitlines() if line.startswith(f"  {Path('in', name)}: ") and why in line], name
-    assert run("in", "in/link") == 0 and "c.png" in files() and "Passed over (8)" in capsys.readouterr().err
+    assert run("in", "in/link") == 0 and "c.png" in files() and "Left out (8)" in capsys.readouterr().err
     assert run("in", "--quiet") == 0 and capsys.readouterr() == ("", "")
 
 
@@ -551,7 +551,7 @@ def test_a_frame_and_an_image_of_one_name(home, capsys):
     Image.new("RGB", (8, 6)).save("g.gif", save_all=True, append_images=[Image.new("RGB", (8, 6), "white")])
     draw("g.f0002.png")
     assert run("g.gif", "g.f0002.png", "--frames") == 2
-    assert "an image is called g.f0002 already" in capsys.readouterr().err
+    assert "would both have the name g.f0002" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])

@@ -140,7 +140,7 @@ def test_an_image_that_kills_its_worker(here, lives):
     notes = [str(note.message) for note in said if note.category is UserWarning]
     lost = {"b.png"} if lives > 1 else set()
     assert {Path(row["path"]).name for row in rows if row["status"] == "failed"} == lost
-    assert [note.startswith("1 of 5 images have no mask:") and "3 processes have died over it" in note for note in notes] == [True] * len(lost)
+    assert [note.startswith("1 of 5 images have no mask:") and "3 processes died while segmenting it" in note for note in notes] == [True] * len(lost)
     assert lives - int(counter.read_text()) == (3 if lost else 1)
     single = contents("single")
     assert {name: data for name, data in contents(out).items() if name.endswith(".png")} == {name: single[name] for name in ({"a.png", "b.png", "sub/c.png", "turned.png", "wide.png"} - lost)}
@@ -164,7 +164,7 @@ def test_a_piece_that_is_begun_again(here, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             worker(piece)
     rows = worker(piece)
-    assert rows["status"] == ["written", "failed", "written"] and rows["message"][1].startswith("killer: 3 processes have died")
+    assert rows["status"] == ["written", "failed", "written"] and rows["message"][1].startswith("killer: 3 processes died")
     assert done == [["a", "killer", "b"], ["a"], ["killer"], ["killer"], ["b"]]
     assert worker(piece) == rows and len(done) == 5
 

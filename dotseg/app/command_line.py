@@ -22,15 +22,15 @@ from ..method.errors import DotsegError, plain
 
 # %% ../../nbs/app/02_command_line.ipynb #a72b1076
 def say(
-    *lines: object,  # texts of a line or several; what is in them of file and class names does nothing to a terminal
+    *lines: object,  # texts of one or more lines; control characters in file and class names are made harmless
     file=None,  # standard output
 ):
-    "All that the commands print goes through here."
+    "Print lines, without the control characters that file and class names may contain."
     print(*(plain(line, lines=True) for line in lines), sep="\n", file=file or sys.stdout, flush=True)
 
 
 def load(args) -> "dotseg.Segmenter":
-    "The segmenter that the options ask for."
+    "Build the segmenter that the options ask for."
     from dataclasses import replace
 
     given = dict(word.partition("=")[::2] for word in args.checkpoint or ())
@@ -42,7 +42,7 @@ def load(args) -> "dotseg.Segmenter":
     if config is None:
         return found
     config = config if args.mode is None else config.with_mode(args.mode)
-    keep = config.background and not args.background and not args.background_confidence  # a file of a closed set says nothing of a background
+    keep = config.background and not args.background and not args.background_confidence  # settings of a closed set do not describe a background
     return found.with_config(config if keep else replace(config, background=found.config.background))
 
 
@@ -51,12 +51,12 @@ def _settings(args):  # the configuration of --settings, if there is one; sets `
 
     preset, config = read_settings(args.settings) if args.settings else (None, None)
     if preset and args.preset not in (None, preset):
-        raise DotsegError(f"--settings: {args.settings} is for preset {preset}, got --preset {args.preset}; leave one of them out")
+        raise DotsegError(f"--settings: {args.settings} is for preset {preset}, got --preset {args.preset}; leave one of the two out")
     args.preset = args.preset or preset or args.usual_preset
     return config
 
 
-def _background(args):  # -> a Background, True for the preset's own, False for a closed set
+def _background(args):  # -> a Background; True: the preset's own; False: a closed set
     from dataclasses import replace
 
     text = args.background or args.usual_background
@@ -71,25 +71,25 @@ def _background(args):  # -> a Background, True for the preset's own, False for 
     return replace(own, words=() if text == "off" else own.words, confidence=args.background_confidence or 0.0)
 
 
-def _listed():  # the names on standard input, also those in no encoding
+def _listed():  # the names on standard input, also those that are not valid text
     text = os.fsdecode(sys.stdin.buffer.read()) if hasattr(sys.stdin, "buffer") else sys.stdin.read()
     return [line.removesuffix("\r") for line in text.split("\n")]
 
 
-def _find(args, formats):  # -> inputs as from `find_images`, and what is passed over, with the reason
+def _find(args, formats):  # -> inputs as from `find_images`, and the files left out, with the reasons
     from dotseg.app.folders import find_images, further_frames
 
     if not args.images and args.inspect:
         return [], []
     words = [line for word in args.images for line in (_listed() if word == "-" else [word]) if line]
     if not words:
-        raise DotsegError("images: got none, expected files or folders; with -, a file name a line on standard input")
+        raise DotsegError("images: got none, expected files or folders, or - for a list of files on standard input, one on each line")
     passed: list[tuple[Path, str]] = []
     inputs = find_images(words, args.out, formats, args.frames, passed)
     return inputs, passed if args.frames else passed + further_frames(inputs)
 
 
-def _line(args, formats, image, name, status, reason=""):  # what became of an image, for a program or (in a dry run) for a person
+def _line(args, formats, image, name, status, reason=""):  # the result for one image, as JSON or (in a dry run) as text
     from dotseg.segmentation.records import place
 
     outputs = {} if status == "failed" else {format: str(place(args.out, name, format)) for format in formats}
@@ -100,11 +100,11 @@ def _line(args, formats, image, name, status, reason=""):  # what became of an i
         say(f"{image} -> {', '.join(outputs.values())}{reason and f' ({reason})'}")
 
 
-def _plan(args, formats, inputs, passed):  # a dry run: without models it cannot be known whether what is there was made with these settings
+def _plan(args, formats, inputs, passed):  # a dry run loads no models, so it cannot tell whether these settings made the masks in the folder
     from dotseg.segmentation.records import full_path, place, refusal
 
     for path, name in inputs:
-        there = "there; made again if the image, the settings or the forms have changed" if os.path.lexists(place(args.out, name, "report")) else ""
+        there = "exists; segmented again if the image, the settings or the formats have changed" if os.path.lexists(place(args.out, name, "report")) else ""
         _line(args, formats, str(path), name, "planned", refusal(args.out, name, formats, full_path(path), overwrite=args.overwrite) or there)
     _tell_passed(args, passed)
     return 0
@@ -112,20 +112,20 @@ def _plan(args, formats, inputs, passed):  # a dry run: without models it cannot
 
 def _tell_passed(args, passed):
     if passed and not args.quiet:
-        _say_list(f"Passed over ({len(passed)}):", [f"{path}: {why}" for path, why in passed])
+        _say_list(f"Left out ({len(passed)}):", [f"{path}: {why}" for path, why in passed])
 
 
-def _say_list(heading, lines, most=20):  # of people's interest, on standard error
+def _say_list(heading, lines, most=20):  # for people, on standard error
     say(heading, *(f"  {plain(line)}" for line in lines[:most]), *[f"  and {len(lines) - most} more"] * (len(lines) > most), file=sys.stderr)
 
 
-def _tell_others(gone, other, out):  # what earlier runs have left
-    for paths, what in ((gone, "of images that are no longer there"), (other, "of other classes than classes.txt lists; their reports have the names")):
+def _tell_others(gone, other, out):  # masks that earlier runs left in the folder
+    for paths, what in ((gone, "belong to images that no longer exist"), (other, "have other classes than classes.txt; their reports list the names")):
         if paths:
-            say(f"note: {len(paths)} masks in {out} are {what}; such as that of {paths[0]}", file=sys.stderr)
+            say(f"note: {len(paths)} masks in {out} {what}; one is the mask of {paths[0]}", file=sys.stderr)
 
 
-def _summary(args, outcomes, passed):  # for people, after the run; `quiet` leaves what failed
+def _summary(args, outcomes, passed):  # for people, after the run; with `quiet` only the failures
     statuses = [outcome.status for outcome in outcomes]
     failed = [outcome.reason for outcome in outcomes if outcome.status == "failed"]
     if not args.quiet:
@@ -139,7 +139,7 @@ def _summary(args, outcomes, passed):  # for people, after the run; `quiet` leav
 
 
 def segment(args) -> int:
-    "`dotseg segment`: 0 if every image that was found has its mask, whatever was passed over; 1 if some have none."
+    "`dotseg segment`: return 0 if every image that was found has its mask, 1 if some have none."
     extra = [name for name, wanted in (("overlay", args.overlay), ("confidence", args.confidence)) if wanted]
     formats = list(dict.fromkeys([*(word.strip() for word in args.format.split(",")), *extra]))
     inputs, passed = _find(args, formats)  # before any library is loaded
@@ -157,7 +157,7 @@ def segment(args) -> int:
     claim(args.out, formats)
     segmenter = load(args)
     run = segment_files(segmenter, inputs, classes, args.out, args.batch_size, formats, args.overwrite, args.frames, args.overlay_alpha)
-    with hold_folder(args.out):  # not before, so that a wrong argument marks no folder
+    with hold_folder(args.out):  # not earlier, so that a wrong argument does not mark the folder
         if inputs:
             with tqdm(total=None if args.frames else len(inputs), desc="segment", unit="image", disable=True if args.quiet else None) as bar:
                 for outcome in run:
@@ -184,11 +184,11 @@ def _inspect(args, segmenter, classes):
 
 # %% ../../nbs/app/02_command_line.ipynb #d53fd1f3
 def demo(args) -> int:
-    "`dotseg demo`: a page of the picture book into the output folder; all its classes are offered, or those asked for and a background."
+    "`dotseg demo`: segment a page of the picture book with all its classes, or with the given classes and a background."
     from PIL import Image
 
     from dotseg.app.runs import claim
-    from dotseg.miniature.picturebook import CLASSES, EASY_SEED, draw_scene
+    from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
     from dotseg.models.prompts import read_classes
     from dotseg.segmentation.formats import write_picture
     from dotseg.segmentation.outputs import hold_folder
@@ -200,19 +200,19 @@ def demo(args) -> int:
     claim(args.out, ())
     with hold_folder(args.out):
         if why := obstacle(page, "page"):
-            raise DotsegError(f"out: {page} {why}, and stays as it is; give another folder")
-        write_picture(page, Image.fromarray(draw_scene(EASY_SEED).image), "page")
+            raise DotsegError(f"out: {page} {why}; it was left unchanged. Give another folder")
+        write_picture(page, Image.fromarray(draw_scene(LESSON_SEED).image), "page")
         found = load(args)(page, classes)
         mask = found.save(args.out, "mask", ["palette", "overlay"])
-    say(f"{page}: asked for {', '.join(classes)}")
+    say(f"{page} with the classes {', '.join(classes)}")
     for name, share in found.areas.items():
         say(f"  {name:10}{share:6.1%} of the page")
-    say(f"Look at {mask.with_suffix('.overlay.png')} (the mask over the page), {mask} (a pixel is a class) and {mask.with_suffix('.json')}")
+    say(f"Look at {mask.with_suffix('.overlay.png')} (the mask over the page), {mask} (each pixel is a class) and {mask.with_suffix('.json')} (the report)")
     return 0
 
 
 def presets(args) -> int:
-    "`dotseg presets`: what there is, and what it would download."
+    "`dotseg presets`: list the presets and what each would download."
     width = 2 + max(map(len, dotseg.PRESETS))
     for name, preset in dotseg.PRESETS.items():
         say(f"{name:{width}}{preset.about}")
@@ -223,7 +223,7 @@ def presets(args) -> int:
 
 
 def datasets(args) -> int:
-    "`dotseg datasets`: what there is, what is measured how, and which of them are in a folder."
+    "`dotseg datasets`: list the data sets and how each is measured, and find those in a folder."
     from dotseg.evaluation.datasets import DATASETS, find_dataset, survey
 
     for name, spec in DATASETS.items():
@@ -234,16 +234,16 @@ def datasets(args) -> int:
 
 
 def prepare(args) -> int:
-    "`dotseg prepare`: the masks of a release whose label files do not come ready."
+    "`dotseg prepare`: make the masks of a data set that is released without them."
     from dotseg.evaluation.preparation import prepare as make
 
     made = make(args.dataset, args.root, args.source)
-    say(f"{made.total} masks are in {made.folder}, {made.written} of them written now, from {made.source}")
+    say(f"{made.total} masks are in {made.folder}; {made.written} of them were made now, from {made.source}")
     return 0
 
 
 def evaluate(args) -> int:
-    "`dotseg evaluate`: a segmenter on a data set, alone or under torchrun; 0 if every image was counted."
+    "`dotseg evaluate`: measure a segmenter on a data set, alone or under torchrun; return 0 if every image was counted."
     from dataclasses import replace
 
     from dotseg.evaluation.datasets import load_dataset, load_folder
@@ -253,11 +253,11 @@ def evaluate(args) -> int:
     from dotseg.evaluation.protocol import Protocol, find_protocol
 
     if (args.dataset == "folder") != bool(args.images and args.masks):
-        raise DotsegError("give a data set of `dotseg datasets`, or --images, --masks and --classes for a folder of your own")
+        raise DotsegError("give a data set that `dotseg datasets` lists, or --images, --masks and --classes for your own folder")
     if args.dataset == "folder" and not args.classes:
         raise DotsegError("--classes: got none, expected a list such as \"sky, grass\", or a file with one class a line")
     if args.dataset != "folder" and args.ignore:
-        raise DotsegError(f"--ignore: for images and masks of your own; what does not count in {args.dataset} is known")
+        raise DotsegError(f"--ignore: this option is for your own images and masks; {args.dataset} states what it ignores")
     if args.dataset == "folder":
         data = load_folder(args.images, args.masks, args.classes, args.first, args.ignore, args.background_threshold)
     else:
@@ -270,14 +270,14 @@ def evaluate(args) -> int:
     found = measure(segmenter, data[: args.limit], out, protocol, args.save_masks, args.fresh, args.batch_size)
     if int(os.environ.get("RANK", 0)) == 0:
         say(report_text(found.report))
-        say(f"{found.images} images; {out / 'result.json'} and {out / 'result.csv'} have all of it, {out / 'result.png'} shows the worst and the best classes")
+        say(f"{found.images} images; {out / 'result.json'} and {out / 'result.csv'} have the whole result, {out / 'result.png'} shows the worst and the best classes")
         for name, why in found.excluded.items():
             say(f"not counted: {name}: {why}", file=sys.stderr)
     return 1 if found.excluded else 0
 
 
 def tune(args) -> int:
-    "`dotseg tune`: settings chosen on labelled images of your own, into a file for --settings."
+    "`dotseg tune`: choose settings on your own labelled images and write them to a file for --settings."
     from dotseg.evaluation.datasets import load_folder
     from dotseg.evaluation.tuning import tune as choose
     from dotseg.segmentation.presets import write_settings
@@ -286,19 +286,19 @@ def tune(args) -> int:
     segmenter = load(args)
     found = choose(segmenter, data, args.seed)
     for name, score in found.tries:
-        say(f"  {name:15}{100 * score:5.1f} mIoU on the {found.chosen_on} images to choose on")
+        say(f"  {name:15}{100 * score:5.1f} mIoU on the {found.chosen_on} images used to choose")
     gap, low, high = (100 * x for x in found.difference)
-    say(f"{found.chosen.mode.name}: on {found.held_out} images held out {100 * found.before:.1f} mIoU before, {100 * found.after:.1f} after; {gap:+.1f} [{low:+.1f}, {high:+.1f}]")
+    say(f"{found.chosen.mode.name}: on {found.held_out} held-out images {100 * found.before:.1f} mIoU before, {100 * found.after:.1f} after; difference {gap:+.1f} [{low:+.1f}, {high:+.1f}]")
     if not found.better:
-        say("note: that is no gain on images held out, so the settings stay as they were", file=sys.stderr)
+        say("note: this is no gain on the held-out images, so the settings are unchanged", file=sys.stderr)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     write_settings(args.out, args.preset, found.config, found.describe())
-    say(f"{args.out} has the settings; give --settings {args.out} to the other commands")
+    say(f"{args.out} has the settings; pass --settings {args.out} to the other commands")
     return 0
 
 
 def profile(args) -> int:
-    "`dotseg profile`: what a preset costs, stage by stage; with random weights, so that nothing is downloaded."
+    "`dotseg profile`: measure what each stage of a preset costs; the weights are random, so nothing is downloaded."
     from dotseg.evaluation.profile import format_stages, profile_preset
     from dotseg.models.prompts import all_names, read_classes
 
@@ -308,7 +308,7 @@ def profile(args) -> int:
 
 
 def methods(args) -> int:
-    "`dotseg methods`: the table of methods on pages of the picture book."
+    "`dotseg methods`: print the table of methods on pages of the picture book."
     from dotseg.evaluation.methods import format_table, measure_methods, summarise
     from dotseg.miniature.picturebook import PictureBook
 
@@ -319,26 +319,26 @@ def methods(args) -> int:
 
 # %% ../../nbs/app/02_command_line.ipynb #0d6b0a78
 class _Parser(argparse.ArgumentParser):
-    def error(self, message):  # what the shell made of a pattern may be in it
+    def error(self, message):  # the message may contain file names that the shell put in place of a pattern
         super().error(plain(message))
 
 
-PRESET = "clip-b16-dinov2-reg"  # of commands for photographs
-CLASSES_HELP = 'names, separated by commas, synonyms by |: "sky, grass, house|cottage"; or a file, one class a line'
+PRESET = "clip-b16-dinov2-reg"  # the default of commands for photographs
+CLASSES_HELP = 'names separated by commas, synonyms by |: "sky, grass, house|cottage"; or a file with one class on each line'
 
 
-def _add_models(command, preset=PRESET, checkpoints=True, mode=True, background="off"):  # options that choose and place the models, and how they are used
+def _add_models(command, preset=PRESET, checkpoints=True, mode=True, background="off"):  # options that choose the models, their settings and their device
     if preset == PRESET:
         command.add_argument("--preset", help=f"models to use, see `dotseg presets` (default: {preset})")
     if checkpoints:
         command.add_argument("--checkpoint", action="append", metavar="PART=PATH", help="a file, folder or hub id for a part of the preset; may be repeated")
-        command.add_argument("--architecture", metavar="NAME", help="of a CLIP in a bare file, by open_clip's name, such as ViT-B-16")
+        command.add_argument("--architecture", metavar="NAME", help="open_clip's name of the architecture, such as ViT-B-16, if a CLIP checkpoint does not state it")
     if mode:
         command.add_argument("--mode", help="velocity, path, fused, contrast, kl, vote, alone or logits (default: the preset's)")
         command.add_argument("--settings", type=Path, metavar="FILE", help="settings that dotseg tune has written")
-        command.add_argument("--background", metavar="WORDS", help="what else may be there, for label 0: off, default (the preset's words), or names as for --classes, "
-                             f'"default, person" for more of them (default: {background})')
-        command.add_argument("--background-confidence", type=float, metavar="P", help="a pixel is background too where the surest class is less sure than this")
+        command.add_argument("--background", metavar="WORDS", help="other things that the image may show, for label 0: off, default (the preset's words), or names as for --classes; "
+                             f'"default, person" adds to the preset\'s (default: {background})')
+        command.add_argument("--background-confidence", type=float, metavar="P", help="a pixel is also background if its most probable class is less probable than this")
     command.add_argument("--device", help="where the models run (default: cuda if there is one, else cpu)")
     command.add_argument("--dtype", help="float32, float16 or bfloat16 (default: float16 on cuda, else float32)")
     command.set_defaults(preset=None, usual_preset=preset, usual_background="default" if background == "default" else "off")
@@ -348,28 +348,28 @@ def _add_models(command, preset=PRESET, checkpoints=True, mode=True, background=
 
 def _add_demo(add):
     command = add(demo, "segment a bundled page with the embedded models")
-    command.add_argument("--classes", help=f"what to look for, the rest is background; {CLASSES_HELP} (default: all classes of the picture book)")
+    command.add_argument("--classes", help=f"the classes to find, the rest is background; {CLASSES_HELP} (default: all classes of the picture book)")
     command.add_argument("--out", type=Path, default=Path("out"), help="folder for masks and reports (default: out)")
     _add_models(command, "picturebook", checkpoints=False, background="default with --classes, else off")
 
 
 def _add_segment(add):
     command = add(segment, "segment image files and folders")
-    command.add_argument("images", nargs="*", help='image files and folders, patterns in quotes ("photos/**/*.jpg"), - for a list of files on standard input')
+    command.add_argument("images", nargs="*", help='image files, folders, or patterns in quotes ("photos/**/*.jpg"); - reads a list of files from standard input')
     command.add_argument("--classes", required=True, help=CLASSES_HELP)
     command.add_argument("--out", type=Path, default=Path("out"), help="folder for masks and reports (default: out)")
     formats = "palette, grey, binary, coco, labelme, overlay, confidence"
-    command.add_argument("--format", default="palette", help=f"what to write, one or several with commas between: {formats} (default: palette)")
+    command.add_argument("--format", default="palette", help=f"formats to write, separated by commas: {formats} (default: palette)")
     command.add_argument("--overlay", action="store_true", help="also write the mask laid over the image")
     command.add_argument("--overlay-alpha", type=float, default=0.7, help="weight of the colours of an overlay, 0 to 1 (default: 0.7)")
-    command.add_argument("--confidence", action="store_true", help="also write how sure each pixel is, as a 16-bit image")
-    command.add_argument("--frames", action="store_true", help="every picture of a film, GIF, WebP or TIFF is an image of its own")
-    command.add_argument("--dry-run", action="store_true", help="only list the images and what would be written")
-    command.add_argument("--json", action="store_true", help="a line of JSON on standard output for each image, and nothing else there")
-    command.add_argument("--quiet", action="store_true", help="say nothing but what failed")
-    command.add_argument("--overwrite", action="store_true", help="segment again what is already done, and what another image of the same name left; files that are not ours stay")
-    command.add_argument("--batch-size", type=int, default=8, help="images encoded together (default: 8)")
-    command.add_argument("--inspect", metavar="IMAGE", help="write OUT/NAME.inspect.html, a page about this image: logits, support, attention, maps and mask, with what the numbers mean")
+    command.add_argument("--confidence", action="store_true", help="also write the probability of each pixel's class, as a 16-bit image")
+    command.add_argument("--frames", action="store_true", help="segment every frame of a video, GIF, WebP or TIFF as an image")
+    command.add_argument("--dry-run", action="store_true", help="list the images and the files that would be written, and stop")
+    command.add_argument("--json", action="store_true", help="print one line of JSON for each image on standard output, and nothing else")
+    command.add_argument("--quiet", action="store_true", help="print failures only")
+    command.add_argument("--overwrite", action="store_true", help="segment images again that are already done, and replace masks of other images of the same name; files that dotseg did not make are never replaced")
+    command.add_argument("--batch-size", type=int, default=8, help="number of images encoded together (default: 8)")
+    command.add_argument("--inspect", metavar="IMAGE", help="write OUT/NAME.inspect.html, a page that shows this image's logits, selection, attention, maps and mask, and explains the numbers")
     _add_models(command, background="default")
 
 
@@ -381,47 +381,47 @@ def _add_methods(add):
 
 
 def _add_evaluate(add):
-    command = add(evaluate, "measure a preset on a data set; goes on where it was broken off, also under torchrun")
-    command.add_argument("dataset", nargs="?", default="folder", help="one of `dotseg datasets`; leave it out for images and masks of your own")
+    command = add(evaluate, "measure a preset on a data set; resumes an interrupted run, also under torchrun")
+    command.add_argument("dataset", nargs="?", default="folder", help="a name that `dotseg datasets` lists; leave it out for your own images and masks")
     command.add_argument("--root", type=Path, help="the folder of the data set")
     command.add_argument("--classes", help=CLASSES_HELP)
-    command.add_argument("--images", help="of your own: where the images are, or a pattern with {} for the name")
-    command.add_argument("--masks", help="of your own: where the masks are, or a pattern")
-    command.add_argument("--first", type=int, default=0, help="of your own: the value of the first class in the masks (default: 0)")
-    command.add_argument("--ignore", type=int, action="append", default=[], metavar="VALUE", help="of your own: a value in the masks that does not count, besides 255; may be repeated")
+    command.add_argument("--images", help="your own images: a folder, or a pattern with {} for the name")
+    command.add_argument("--masks", help="your own masks: a folder, or a pattern with {} for the name")
+    command.add_argument("--first", type=int, default=0, help="your own masks: the value of the first class (default: 0)")
+    command.add_argument("--ignore", type=int, action="append", default=[], metavar="VALUE", help="your own masks: a value that is not counted, besides 255; may be repeated")
     command.add_argument("--out", type=Path, help="folder for records and result (default: results/DATASET-PRESET)")
-    command.add_argument("--protocol", help="the settings of published evaluations: mmseg, sclip, naclip, proxyclip, sc-clip, cass or rf-clip; single ones can be changed by the options below")
-    command.add_argument("--image-size", type=int, help="about the side of the whole image for the logits, pixels")
-    command.add_argument("--short", type=int, help="shorter side of the image, pixels")
-    command.add_argument("--crop", type=int, help="side of a window, pixels")
-    command.add_argument("--stride", type=int, help="from window to window, pixels")
-    command.add_argument("--background-threshold", type=float, help="confidence below which a pixel is background, the first class (default: the data set's)")
-    command.add_argument("--limit", type=int, help="only so many images")
-    command.add_argument("--save-masks", action="store_true", help="write the predictions too")
-    command.add_argument("--fresh", action="store_true", help="forget what was counted there")
-    command.add_argument("--batch-size", type=int, default=8, help="images of one size, or windows, encoded together (default: 8)")
+    command.add_argument("--protocol", help="settings of a published evaluation: mmseg, sclip, naclip, proxyclip, sc-clip, cass or rf-clip; the options below change single settings")
+    command.add_argument("--image-size", type=int, help="approximate side of the image for the logits, in pixels")
+    command.add_argument("--short", type=int, help="shorter side of the image, in pixels")
+    command.add_argument("--crop", type=int, help="side of a sliding window, in pixels")
+    command.add_argument("--stride", type=int, help="distance between windows, in pixels")
+    command.add_argument("--background-threshold", type=float, help="a pixel below this confidence is background, the first class (default: the data set's)")
+    command.add_argument("--limit", type=int, help="measure only the first LIMIT images")
+    command.add_argument("--save-masks", action="store_true", help="also write the predicted masks")
+    command.add_argument("--fresh", action="store_true", help="start again: discard what an earlier run counted in --out")
+    command.add_argument("--batch-size", type=int, default=8, help="number of images of one size, or of windows, encoded together (default: 8)")
     _add_models(command, background="the data set's, if it has one")
 
 
 def _add_tune(add):
     command = add(tune, "choose settings on a few labelled images of your own")
-    command.add_argument("--images", required=True, help="where the images are, or a pattern with {} for the name")
-    command.add_argument("--masks", required=True, help="where the masks are, or a pattern")
-    command.add_argument("--classes", required=True, help=f'{CLASSES_HELP}; a first class "background" is one')
+    command.add_argument("--images", required=True, help="the images: a folder, or a pattern with {} for the name")
+    command.add_argument("--masks", required=True, help="the masks: a folder, or a pattern with {} for the name")
+    command.add_argument("--classes", required=True, help=f'{CLASSES_HELP}; a first class "background" is the background')
     command.add_argument("--first", type=int, default=0, help="the value of the first class in the masks (default: 0)")
-    command.add_argument("--ignore", type=int, action="append", default=[], metavar="VALUE", help="a value in the masks that does not count, besides 255; may be repeated")
+    command.add_argument("--ignore", type=int, action="append", default=[], metavar="VALUE", help="a value in the masks that is not counted, besides 255; may be repeated")
     command.add_argument("--out", type=Path, default=Path("settings.json"), help="the file to write (default: settings.json)")
-    command.add_argument("--seed", type=int, default=0, help="of the split into images to choose on and images held out (default: 0)")
+    command.add_argument("--seed", type=int, default=0, help="seed that splits the images into those used to choose and those held out (default: 0)")
     _add_models(command, background="the preset's words, if the first class is the background")
 
 
 def _add_data(add):
-    command = add(datasets, "list the data sets, and find those in a folder")
+    command = add(datasets, "list the data sets and find those in a folder")
     command.add_argument("--root", type=Path, help="a folder to look in")
-    command = add(prepare, "make the masks of a release whose label files do not come ready")
+    command = add(prepare, "make the masks of a data set that is released without them")
     command.add_argument("dataset", help="cityscapes, coco_stuff, coco_object, context60 or context59")
     command.add_argument("--root", type=Path, required=True, help="the folder of the data set")
-    command.add_argument("--source", type=Path, help="the release's folder or annotation file, if it is elsewhere")
+    command.add_argument("--source", type=Path, help="folder or annotation file of the release, if it is not in --root")
 
 
 def _add_profile(add):
@@ -433,7 +433,7 @@ def _add_profile(add):
 
 
 def parser() -> argparse.ArgumentParser:
-    "The options of all commands."
+    "Build the parser of all commands."
     top = _Parser(prog="dotseg", description="Training-free open-vocabulary semantic segmentation.")
     top.add_argument("--version", action="version", version=f"dotseg {dotseg.__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -445,7 +445,7 @@ def parser() -> argparse.ArgumentParser:
 
     _add_demo(add)
     _add_segment(add)
-    add(presets, "list the presets, and what they would download")
+    add(presets, "list the presets and what they would download")
     _add_methods(add)
     _add_evaluate(add)
     _add_tune(add)
@@ -454,29 +454,29 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _run(args) -> int:  # errors that the user can mend become one line
-    resume = "masks that are there are whole, and the same command goes on from here"
+def _run(args) -> int:  # an error that the user can mend becomes one line
+    resume = "all masks written so far are complete; repeat the command to continue"
     try:
         return args.run(args)
     except DotsegError as error:
         say(f"dotseg: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader of the output, such as `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            say(f"dotseg: {error}; give another folder, or see to it that this one may be written", file=sys.stderr)
+            say(f"dotseg: {error}; give another folder, or change the permissions of this one", file=sys.stderr)
             return 2
         say(f"dotseg: {error}; {resume}", file=sys.stderr)
         return 1
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):  # numpy's and Python's, and torch's on the CPU
-            say(f"dotseg: ran out of memory; close other programs, or take smaller images, a smaller --batch-size or a preset of smaller models ({error or 'no details'}); {resume}", file=sys.stderr)
+            say(f"dotseg: ran out of memory; close other programs, or use smaller images, a smaller --batch-size or a preset with smaller models ({error or 'no details'}); {resume}", file=sys.stderr)
             return 2
-        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported for its name
+        if type(error).__name__ != "OutOfMemoryError":  # torch's own class; torch is not imported just to name it
             raise
-        say(f"dotseg: a single image is too much for the memory of the GPU; try --dtype float16, a preset of smaller models, or --device cpu ({error}); {resume}", file=sys.stderr)
+        say(f"dotseg: one image needs more memory than the GPU has; try --dtype float16, a preset with smaller models, or --device cpu ({error}); {resume}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         say(f"dotseg: interrupted; {resume}", file=sys.stderr)
@@ -484,16 +484,16 @@ def _run(args) -> int:  # errors that the user can mend become one line
 
 
 def main(
-    argv: list[str] | None = None,  # words after `dotseg`; those of the shell by default
-) -> int:  # exit code: 0 for success, 1 for images that failed or a full disk, 2 for wrong arguments, a folder in use or too little memory, 130 if interrupted
-    "The `dotseg` command. Whatever is neither the user's nor the disk's fault keeps its traceback."
+    argv: list[str] | None = None,  # words after `dotseg`; by default those of the shell
+) -> int:  # exit code: 0 success, 1 failed images or a full disk, 2 wrong arguments, a folder in use or too little memory, 130 interrupted
+    "Run a `dotseg` command. An error that neither the user nor the disk causes keeps its traceback."
     args = parser().parse_args(argv)
     if argv is None:
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
-                stream.reconfigure(errors="backslashreplace")  # a name that the terminal has no letters for is no error
-        # a process of our own: what libraries make as they are imported, half a million objects, holds no garbage to look for
-        gc.set_threshold(0 if args.run is demo else 10_000)  # 0: never, for one page
+                stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is not an error
+        # this process is ours alone: importing the libraries makes half a million objects, none of them garbage
+        gc.set_threshold(0 if args.run is demo else 10_000)  # 0 (never) for a single page
     import logging  # not for --help
 
     class _Plain(logging.Formatter):
