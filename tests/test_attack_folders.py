@@ -144,10 +144,10 @@ def test_a_mask_whose_image_is_gone_is_said(home, capsys):
     assert run("in") == 0
     Path("in/2.png").unlink()
     assert run("in") == 0
-    assert "note: 1 masks in out are of images that are no longer there" in capsys.readouterr().err and "2.png" in contents()
+    assert "note: masks of earlier runs in out whose images no longer exist: 1" in capsys.readouterr().err and "2.png" in contents()
     draw("in/3.png"), Path("in/1.png").unlink()
     assert run("in", classes="light, dark") == 0
-    assert "note: 2 masks in out are of other classes than classes.txt lists" in capsys.readouterr().err
+    assert "note: masks of earlier runs in out of other classes than classes.txt lists: 2" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("report", [True, False])
@@ -251,7 +251,7 @@ def test_foreign_files_of_a_run_stay(home, capsys):
     for name, words in (("classes.txt", []), ("annotations.coco.json", ["--format", "coco"])):
         Path("truth", name).write_text("someone's")
         assert run("in", "--out", "truth", "--overwrite", *words) == 2
-        assert name in (said := capsys.readouterr().err) and "stays as it is" in said and contents("truth") == {name: b"someone's"} and not Path("truth/.dotseg").exists()
+        assert name in (said := capsys.readouterr().err) and "left unchanged" in said and contents("truth") == {name: b"someone's"} and not Path("truth/.dotseg").exists()
         Path("truth", name).unlink()
     Path("truth/page.png").write_text("someone's")
     assert main(["demo", "--out", "truth"]) == 2 and "page.png was not made by dotseg" in capsys.readouterr().err
@@ -379,7 +379,7 @@ def test_folders_and_files_without_permission(open_home):
 def test_outputs_that_may_not_be_written(open_home):
     draw("in/1.png", "in/sub/2.png")
     Path("shut").mkdir(), Path("shut").chmod(0o555)
-    for out, code, words in (("shut", 2, "may be written"), ("shut/below", 2, "may be written")):
+    for out, code, words in (("shut", 2, "change the permissions"), ("shut/below", 2, "change the permissions")):
         assert as_nobody(write_said, "said", "in", "--out", out) == (0, "")
         found, _, err = json.loads(Path("said").read_text())
         assert found == code and words in err and "repeat the command to continue" not in err and not list(Path("shut").iterdir())

@@ -168,7 +168,7 @@ def test_the_output_folder_is_not_searched(home, capsys):
     [
         (["lost.png"], "lost.png: no such file or folder"),
         (["void"], "void: no images in this folder"),
-        (["one/a.png", "two/a.png"], "would both write a.png.png; give their common folder"),
+        (["one/a.png", "two/a.png"], "would both write a.png.png; name the folder that contains both"),
         (["one", "two"], "would both write a.png.png"),
         (["three", "--overlay"], "would both write x.overlay.png"),
         (["one", "--out", "one"], "out: one is the folder of the images"),
@@ -464,9 +464,9 @@ def test_evaluate_by_a_named_protocol(home, capsys):
 
 
 @pytest.mark.parametrize("words, message", [
-    ([], "give a data set of `dotseg datasets`, or --images, --masks and --classes"),
-    (["--images", "a", "--classes", "c"], "give a data set of"),
-    (["picturebook", "--images", "a", "--masks", "b"], "give a data set of"),
+    ([], "give a data set that `dotseg datasets` lists, or --images, --masks and --classes"),
+    (["--images", "a", "--classes", "c"], "give a data set that"),
+    (["picturebook", "--images", "a", "--masks", "b"], "give a data set that"),
     (["--images", "a", "--masks", "b"], "--classes: got none"),
     (["voc22"], "dataset: got 'voc22'"),
     (["voc21"], "root: got none"),
@@ -474,7 +474,7 @@ def test_evaluate_by_a_named_protocol(home, capsys):
     (["picturebook", "--crop", "3", "--limit", "1"], "crop, stride: got 3 and None"),
     (["picturebook", "--protocol", "mine"], "protocol: got 'mine', expected one of mmseg, sclip"),
     (["picturebook", "--protocol", "mmseg", "--image-size", "64"], "image_size: got 64 beside short 336"),
-    (["picturebook", "--ignore", "3"], "--ignore: for images and masks of your own; what does not count in picturebook is known"),
+    (["picturebook", "--ignore", "3"], "--ignore: this option is for your own images and masks; picturebook states what it ignores"),
     (["--images", "a", "--masks", "b", "--classes", "c", "--ignore", "-3"], "ignored: got -3"),
 ])
 def test_evaluate_refuses(home, capsys, words, message):
@@ -510,7 +510,7 @@ def test_a_gpu_that_is_too_small(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("dotseg.segmentation.segmenter.encode", full)
     assert main(["demo", "--out", str(tmp_path)]) == 1
     said = capsys.readouterr().err
-    assert "too much for the memory of the GPU" in said and "--device cpu" in said and "2.00 GiB" in said
+    assert "needs more memory than the GPU has" in said and "--device cpu" in said and "2.00 GiB" in said
 
     def broken(*args):
         raise RuntimeError("something else")

@@ -11,9 +11,9 @@ from PIL import Image
 from dotseg import Background, DiscrepancyConfig, Explorer, Segmenter, refine
 from dotseg.app.stages import Stages
 from dotseg.method.measures import MEASURES, MaximumVelocity
-from dotseg.miniature.picturebook import CLASSES, EASY_SEED, draw_scene
+from dotseg.miniature.picturebook import CLASSES, LESSON_SEED, draw_scene
 
-PAGE = draw_scene(EASY_SEED)
+PAGE = draw_scene(LESSON_SEED)
 NAMES = [CLASSES[i] for i in np.unique(PAGE.labels)]
 
 
@@ -166,7 +166,7 @@ def test_no_weights_at_all_and_a_folder_that_is_a_file_are_said(explorer, tmp_pa
 
 
 def test_own_image(explorer):
-    other = draw_scene(EASY_SEED + 1, 96).image
+    other = draw_scene(LESSON_SEED + 1, 96).image
     upload(explorer, "other.png", png(other))
     assert "dotseg-error" not in explorer.message.value
     assert np.array_equal(explorer.found.image, other) and explorer.found.labels.shape == (96, 96)

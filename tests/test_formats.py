@@ -421,8 +421,8 @@ def test_what_is_passed_over_is_listed(home, capsys):
     assert run("in") == 0
     said = capsys.readouterr().err
     assert said.startswith("Left out (9):\n")
-    for name, why in (("x.jp2", ".jp2 is not searched for"), ("x.tga", "name the file to try it"), ("x.jfif", ""), ("x.nef", ""), ("x.mp4", "--frames takes its frames"),
-                      ("link", "a link to a folder"), ("g.gif", "of its 3 pictures the first is segmented"), ("t.tif", "of its 3 pictures the first is segmented"), ("w.webp", "of its 3 pictures the first is segmented")):
+    for name, why in (("x.jp2", ".jp2 files are not searched for"), ("x.tga", "name the file to try it"), ("x.jfif", ""), ("x.nef", ""), ("x.mp4", "use --frames to segment its frames"),
+                      ("link", "a link to a folder"), ("g.gif", "the first of its 3 frames is segmented"), ("t.tif", "the first of its 3 frames is segmented"), ("w.webp", "the first of its 3 frames is segmented")):
         assert [line for line in said.splitlines() if line.startswith(f"  {Path('in', name)}: ") and why in line], name
     assert run("in", "in/link") == 0 and "c.png" in files() and "Left out (8)" in capsys.readouterr().err
     assert run("in", "--quiet") == 0 and capsys.readouterr() == ("", "")

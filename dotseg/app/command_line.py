@@ -120,9 +120,9 @@ def _say_list(heading, lines, most=20):  # for people, on standard error
 
 
 def _tell_others(gone, other, out):  # masks that earlier runs left in the folder
-    for paths, what in ((gone, "belong to images that no longer exist"), (other, "have other classes than classes.txt; their reports list the names")):
+    for paths, what in ((gone, "whose images no longer exist"), (other, "of other classes than classes.txt lists")):
         if paths:
-            say(f"note: {len(paths)} masks in {out} {what}; one is the mask of {paths[0]}", file=sys.stderr)
+            say(f"note: masks of earlier runs in {out} {what}: {len(paths)}, such as that of {paths[0]}", file=sys.stderr)
 
 
 def _summary(args, outcomes, passed):  # for people, after the run; with `quiet` only the failures
@@ -200,7 +200,7 @@ def demo(args) -> int:
     claim(args.out, ())
     with hold_folder(args.out):
         if why := obstacle(page, "page"):
-            raise DotsegError(f"out: {page} {why}; it was left unchanged. Give another folder")
+            raise DotsegError(f"out: {page} {why}, so it was left unchanged; give another folder")
         write_picture(page, Image.fromarray(draw_scene(LESSON_SEED).image), "page")
         found = load(args)(page, classes)
         mask = found.save(args.out, "mask", ["palette", "overlay"])

@@ -127,7 +127,7 @@ def inspect(
     "Write `inspection_page` to a file; a failure leaves no partial file."
     text, path = inspection_page(segmenter, image, classes), Path(path)
     if why := obstacle(path, "inspection"):
-        raise DotsegError(f"path: {path} {why}; it was left unchanged. Give another path")
+        raise DotsegError(f"path: {path} {why}, so it was left unchanged; give another path")
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, lambda file: file.write(text.encode()))
     return path

@@ -165,7 +165,7 @@ def claim(
         why[CLASS_FILE] = "is in a folder that dotseg has not marked"
     for name, reason in why.items():
         if reason:
-            raise DotsegError(f"out: {out / name} {reason}; it was left unchanged. Move it away, or give another folder")
+            raise DotsegError(f"out: {out / name} {reason}, so it was left unchanged; move it away, or give another folder")
 
 
 def find_lost(

@@ -87,7 +87,7 @@ def use(page, folder):
     field.blur()
     page.get_by_role("button", name="save the mask").click()
     page.get_by_text("written:").wait_for()
-    assert sorted(path.name for path in folder.iterdir()) == ["classes.txt", "mask.image.png", "mask.json", "mask.png", "mask.py"]
+    assert sorted(path.name for path in folder.iterdir()) == [".dotseg", "classes.txt", "mask.image.png", "mask.json", "mask.png", "mask.py"]
     assert [url for url in page.outside if not url.endswith(STYLES)] == []
 
 
