@@ -1,5 +1,5 @@
 // What the explorer is made of: pages, panels, the walk, and the controls. Each tells the explorer what was asked for, by `go`.
-import { RANGES, STAGES, initial } from "./state.js";
+import { PARTS, RANGES, STAGES, initial } from "./state.js";
 
 export const MODES = {  // name, what it asks, its lesson
   path: ["Optimal path", "What does it cost to spread a class evenly over the picture, along the attention?", "method/05_optimal_path.html"],
@@ -119,7 +119,7 @@ export function build(explorer) {
     why: make("p", { className: "dl-why" }), say: make("output", { className: "dl-say" }), question: make("p", { className: "dl-question" }), note: make("p", { className: "dl-note" }),
     panels: Object.fromEntries(["Picture", "Before", "After"].map(title => [title.toLowerCase(), panel(title.toLowerCase(), title, manifest.size)])),
     walk: walk(explorer), chips: chips(explorer), background: check("background"), truth: check("truth"),
-    show: act("select", "change", {}, input => explorer.go({ show: input.value === "" ? null : Number(input.value) })),
+    show: act("select", "change", {}, input => { const [show, part = null] = input.value.split(" "); explorer.go({ show: show === "" ? null : Number(show), part }); }),
   };
   const { picture, before, after } = made.panels, row = (...children) => make("div", { className: "dl-row" }, ...children), head = title => make("div", { className: "dl-head" }, title);
   point(explorer, picture.frame);
@@ -165,6 +165,7 @@ export function sync({ made, state, manifest, base }, s, [place, stage], found) 
   });
   made.background.checked = state.background;
   made.truth.checked = state.truth;
-  made.show.replaceChildren(new Option("the mask", ""), ...state.on.map(c => new Option(`the map of ${manifest.classes[c]}`, c)));
-  made.show.value = state.show ?? "";
+  const views = ["", ...(s.mode === "velocity" ? Object.keys(PARTS) : [])];
+  made.show.replaceChildren(new Option("the mask", ""), ...state.on.flatMap(c => views.map(part => new Option(`the ${part || "map"} of ${manifest.classes[c]}`, `${c} ${part}`.trim()))));
+  made.show.value = state.show === null ? "" : `${state.show} ${views.includes(state.part) ? state.part : ""}`.trim();
 }

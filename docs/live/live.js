@@ -1,13 +1,13 @@
 // The explorer: a picture, the mask before and after, and every choice between as a control.
 import { Page } from "./refine.js";
 import { load, unpack } from "./data.js";
-import { parse, settings, write } from "./state.js";
+import { PARTS, parse, settings, write } from "./state.js";
 import { channels, middles, outlines, paintLabels, paintMap, paintPicture } from "./draw.js";
 import { MODES, build, make, sync } from "./elements.js";
 
 const HINT = "Point at the picture: where the patch’s attention goes stays bright. Tap or use the arrow keys.";
 const PLACES = 12;  // of the slider, from one stage to the next
-const STEPS = [1, 2, 3, 5, 8, 13, 20, 32, 50, 80, 125];  // of the spreading that have a stop
+const STEPS = [1, 2, 3, 5, 8, 13, 20, 32, 50, 80, 125];  // that are stops of the slider
 const percent = value => (Number.isNaN(value) ? "–" : (100 * value).toFixed(1));  // no pixel of the truth was asked about
 
 class Explorer {
@@ -104,12 +104,15 @@ class Explorer {
     return { labels, called: stage === "logits" ? "logits on patches" : count ?? `${MODES[s.mode][0]} on patches`, ...page.judge(labels, s), map: this.map(found, rows, map => page.spread(map)) };
   }
 
+  /** The part of the score that the map shows, if the measure has parts. */
+  part() { return this.state.mode === "velocity" ? this.state.part : null; }
+
   /** The map of the class that is to be shown, at pixels; null if it was dropped, undefined if the mask is to be shown. */
   map({ maps, kept }, { asked }, spread) {
-    const { show } = this.state;
+    const { show } = this.state, part = PARTS[this.part()];
     if (show === null || !this.state.on.includes(show)) return undefined;
     const at = kept.indexOf(asked.indexOf(show));
-    return at < 0 ? null : spread(maps[at]);
+    return at < 0 ? null : spread(part ? maps[at].map(part) : maps[at]);
   }
 
   draw() {
@@ -149,7 +152,7 @@ class Explorer {
 
   /** The map of one class, from dark to bright, or nothing of a class that was dropped. */
   single(map, about, canvas, names) {
-    const name = this.manifest.classes[this.state.show], ends = map && [Math.min(...map), Math.max(...map)];
+    const name = [this.manifest.classes[this.state.show], this.part()].filter(Boolean).join(", "), ends = map && [Math.min(...map), Math.max(...map)];
     about.textContent = map ? `${name}: dark ${ends[0].toPrecision(3)}, bright ${ends[1].toPrecision(3)}`.replaceAll("-", "−") : `${name} was dropped`;
     canvas.setAttribute("aria-label", `Map of ${about.textContent}`);
     names.replaceChildren();

@@ -1,12 +1,13 @@
 // The state of an explorer, as text in an address or in data-state, and the settings of the method that follow from it.
 
 export const STAGES = ["logits", "selection", "spreading", "pixels"];
+export const PARTS = { steps: Math.floor, level: score => score - Math.floor(score) };  // of a score of the maximum velocity
 export const RANGES = { threshold: [0, 1], eps: [0.01, 1], iterations: [1, 200], tau: [0.01, 1] };  // what the sliders reach, and an address may ask for
 
 /** The state in which nothing was touched. */
 export function initial({ pages, classes, threshold }) {
   const all = classes.map((_, c) => c);
-  return { page: pages[0].seed, mode: "path", on: all, background: false, threshold, eps: null, iterations: null, tau: null, reading: null, stage: "pixels", step: null, patch: null, truth: false, show: null };
+  return { page: pages[0].seed, mode: "path", on: all, background: false, threshold, eps: null, iterations: null, tau: null, reading: null, stage: "pixels", step: null, patch: null, truth: false, show: null, part: null };
 }
 
 const within = (text, [low, high]) => (text === null || text === "" || !Number.isFinite(Number(text)) ? null : Math.min(high, Math.max(low, Number(text))));
@@ -17,7 +18,7 @@ export function parse(text, manifest) {
   const patch = (said.get("patch") ?? "").split(",").map(Number), names = (said.get("classes") ?? "").split(",");
   const on = first.on.filter(c => names.includes(manifest.classes[c]));
   const state = {
-    ...first, mode: pick("mode", Object.keys(manifest.modes).filter(mode => mode !== "logits")), stage: pick("stage", STAGES), reading: pick("reading", ["cost", "potential"]),
+    ...first, mode: pick("mode", Object.keys(manifest.modes).filter(mode => mode !== "logits")), stage: pick("stage", STAGES), reading: pick("reading", ["cost", "potential"]), part: pick("part", Object.keys(PARTS)),
     page: manifest.pages.find(page => String(page.seed) === said.get("page"))?.seed ?? first.page, on: on.length ? on : first.on,
     background: said.get("background") === "1", truth: said.get("truth") === "1",
   };
@@ -32,7 +33,7 @@ export function parse(text, manifest) {
 /** The text that `parse` reads, with what differs from the beginning. */
 export function write(state, manifest) {
   const first = initial(manifest), said = [];
-  for (const key of ["page", "mode", "threshold", "eps", "iterations", "tau", "reading", "stage", "step"]) if (state[key] !== first[key]) said.push(`${key}=${state[key]}`);
+  for (const key of ["page", "mode", "threshold", "eps", "iterations", "tau", "reading", "stage", "step", "part"]) if (state[key] !== first[key]) said.push(`${key}=${state[key]}`);
   if (state.on.length < first.on.length) said.push(`classes=${state.on.map(c => manifest.classes[c]).join(",")}`);
   for (const key of ["background", "truth"]) if (state[key]) said.push(`${key}=1`);
   if (state.show !== null) said.push(`show=${manifest.classes[state.show]}`);

@@ -165,6 +165,11 @@ def test_each_control_changes_the_mask_after_and_only_names_that_before(visit):
     assert page.locator(".dl-after svg").is_visible()
     change(lambda: page.get_by_role("button", name="Start again").click(), both=True)
     change(lambda: page.get_by_role("radio", name="Maximum velocity").check(force=True))
+    change(lambda: page.get_by_label("After shows").select_option("the steps of ball"))
+    assert re.match(r"Map of ball, steps: dark 1\.00, bright [0-9.]+$", after(page))
+    change(lambda: page.get_by_label("After shows").select_option("the level of ball"))
+    assert re.match(r"Map of ball, level: dark 0?\.?[0-9.e−]+, bright 0\.9[0-9]+$", after(page))
+    change(lambda: page.get_by_label("After shows").select_option("the mask"))
     change(lambda: page.get_by_label("Tolerance τ").press("Home"))
 
 
@@ -182,7 +187,7 @@ def test_the_address_keeps_the_state(visit):
     assert page.evaluate("scrollY") < 400
 
 
-NONSENSE = ["mode=nothing", "mode=logits", "eps=-3&mode=path", "eps=1e999", "page=7", "classes=cat", "patch=99,0", "stage=selection&mode=contrast", "step=x&stage=spreading", "%E0%A4%A", "threshold=NaN", "show=cat"]
+NONSENSE = ["mode=nothing", "mode=logits", "eps=-3&mode=path", "eps=1e999", "page=7", "classes=cat", "patch=99,0", "stage=selection&mode=contrast", "step=x&stage=spreading", "%E0%A4%A", "threshold=NaN", "show=cat", "part=half"]
 
 
 def test_addresses_that_ask_for_nonsense_are_survived(visit):
