@@ -16,7 +16,7 @@ from .errors import DotsegError
 def _fit(x, n_iters):  # (..., n, n) -> rows (..., n, 1), columns (..., 1, n)
     rows, columns = 1 / x.sum(-1, keepdim=True), torch.ones_like(x[..., :1])
     for _ in range(n_iters):
-        columns = 1 / (x.mT @ rows)  # a matrix times a vector, which torch spreads over threads; rows.mT @ x it does not
+        columns = 1 / (x.mT @ rows)  # torch spreads a matrix times a vector over threads, but not rows.mT @ x
         rows = 1 / (x @ columns)
     return rows, columns.mT
 
@@ -25,7 +25,7 @@ def fit_factors(
     attention: Tensor,  # (..., n, n) >= 0; rows of any positive scale, a row of zeros counts as uniform
     n_iters: int = 15,  # rounds of columns, then rows; 0 only normalises the rows
 ) -> tuple[Tensor, Tensor, Tensor]:  # rows (..., n, 1), matrix (..., n, n) and columns (..., 1, n), whose product is the fitted matrix
-    "What `doubly_stochastic` multiplies, for those who need only products with it; raises as it does."
+    "The factors of `doubly_stochastic`, for callers that need only products with the matrix; the same errors."
     attention = as_float(attention, "attention", low=0)
     check_shapes(attention=(attention, "... n n"))
     if not is_number(n_iters, 0, whole=True):
