@@ -21,42 +21,41 @@ print(path, path(torch.tensor([[1.0, 0.0, 0.0]]), torch.full((3, 3), 1 / 3)))
 
 
 # %% OptimalPath
-from dotseg.method.measures import MaximumVelocity, OptimalPath
+import torch
+from dotseg.method.measures import OptimalPath
 
-path, velocity = OptimalPath(eps=0.2, n_iters=20), MaximumVelocity(tau=0.1)
+f, attention = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.9, 0.1], [0.1, 0.9]])
+print(OptimalPath(eps=0.2, n_iters=20)(f, attention))
 
 
 # %% MaximumVelocity
-from dotseg.method.measures import MaximumVelocity, OptimalPath
+import torch
+from dotseg.method.measures import MaximumVelocity
 
-path, velocity = OptimalPath(eps=0.2, n_iters=20), MaximumVelocity(tau=0.1)
+f, attention = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.9, 0.1], [0.1, 0.9]])
+print(MaximumVelocity(tau=0.05)(f, attention))
 
 
 # %% KLDivergence
-from dotseg.method.measures import Alone, KLDivergence
-from dotseg.miniature.picturebook import PictureBook
-from dotseg.segmentation.presets import PRESETS
-from dotseg.segmentation.segmenter import Segmenter
+import torch
+from dotseg.method.measures import KLDivergence
 
-segmenter, settings, book = Segmenter.from_preset("picturebook"), PRESETS["picturebook"].settings, PictureBook("test", 60)
-PLAIN = {"f / max f": settings(mode=Alone()), "KL": settings(mode=KLDivergence())}
+print(KLDivergence()(torch.tensor([[0.8, 0.1, 0.1]])))  # reads no attention
 
 
 # %% Alone
-from dotseg.method.measures import Alone, KLDivergence
-from dotseg.miniature.picturebook import PictureBook
-from dotseg.segmentation.presets import PRESETS
-from dotseg.segmentation.segmenter import Segmenter
+import torch
+from dotseg.method.measures import Alone
 
-segmenter, settings, book = Segmenter.from_preset("picturebook"), PRESETS["picturebook"].settings, PictureBook("test", 60)
-PLAIN = {"f / max f": settings(mode=Alone()), "KL": settings(mode=KLDivergence())}
+print(Alone()(torch.tensor([[0.8, 0.1, 0.1]])))  # reads no attention
 
 
 # %% KernelVote
+import torch
 from dotseg.method.measures import KernelVote
-from dotseg.method.refine import DiscrepancyConfig
 
-by_hand = DiscrepancyConfig(mode=KernelVote(eps=0.5), scale=10.0)
+f, attention = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.9, 0.1], [0.1, 0.9]])
+print(KernelVote(eps=0.5)(f, attention))
 
 
 # %% Fused
@@ -79,7 +78,8 @@ scene = draw_scene(LESSON_SEED)
 image = torch.tensor(scene.image).permute(2, 0, 1) / 255
 logits = logit_source(image[None], CLASSES)[0]
 attention = attention_source(image[None], tuple(logits.shape[-2:]))[0]
-by_hand = refine(logits, attention, image, DiscrepancyConfig(ContrastVote(), confidence_threshold=0.5, scale=15.0))  # the settings of the preset
+config = DiscrepancyConfig(ContrastVote(), confidence_threshold=0.5, scale=15.0)  # the settings of the preset
+print(refine(logits, attention, image, config).labels.unique())
 
 
 # %% RawLogits
