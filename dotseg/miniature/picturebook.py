@@ -19,7 +19,7 @@ STUFF = ("sky", "water", "grass", "sand", "snow", "brick", "wood", "gravel")
 THINGS = ("ball", "star", "tree", "house", "boat", "fish", "mushroom", "flower", "car", "kite")
 CLASSES = STUFF + THINGS
 SPLITS = {"train": range(1_000_000), "validation": range(1_000_000, 2_000_000), "test": range(2_000_000, 3_000_000)}  # seeds
-LESSON_SEED = 1_500_072  # the page that every lesson and every page of the site shows
+LESSON_SEED = 1_500_072  # the page that the lessons and the library pages show
 FAILURE_SEED = 1_500_031  # a page on which the method fails
 EASY_SEED = 1_500_000  # a page that every measure gets right
 
