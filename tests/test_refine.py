@@ -330,7 +330,7 @@ def test_notes_on_next_to_nothing_left_and_on_contradiction():
     found = refine(logits, torch.eye(1024), torch.zeros(3, 32, 32), DiscrepancyConfig("alone"))
     assert found.kept.tolist() == [0] and len(found.notes) == 3
     assert "only 0.1% of the patches survive suppression at 0.9" in found.notes[0] and "agrees with the logits on 16% of the patches" in found.notes[1]
-    assert found.notes[2] == "class 1 and class 2 are told apart in no patch"
+    assert found.notes[2] == "no patch tells class 1 and class 2 apart"
     assert refine(logits, torch.eye(1024), torch.zeros(3, 32, 32), DiscrepancyConfig("logits")).notes == ()
 
 

@@ -18,7 +18,7 @@ CARD = "box-sizing:border-box;margin:0;padding:10px;border-radius:6px;background
 PAGE = 300_000  # characters that one interactive picture may take in a notebook
 
 # %% ../../nbs/figures/03_viewers.ipynb #f16ed470
-class _Live:  # HTML for a browser, a sentence for everything else
+class _Live:  # HTML for a browser, a line of text for everything else
     def __init__(self, html, text, cure):
         if len(html) > PAGE:
             raise DotsegError(f"the picture takes {len(html)} characters, expected at most {PAGE}; {cure}")
@@ -39,7 +39,7 @@ def _uri(image):  # PIL image -> PNG as a data URI
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def _fill(page, **values):  # "$name" in the page -> value; $key is a name made from the content
+def _fill(page, **values):  # replace $name in the page by its value; $key is made from the content
     import hashlib
     import string
 
@@ -81,7 +81,7 @@ def scrub(
     frames,  # matplotlib figures, or images: PIL, (H, W, 3) or (3, H, W); all of one size
     titles,  # one text per frame, shown below it
     label: str,  # what the slider changes
-):  # -> an object that a notebook shows as a picture with a slider, starting at the first frame; without JavaScript the last is shown
+):  # -> an object that a notebook shows as a picture with a slider, starting at the first frame; without JavaScript it shows the last
     "One picture of several, chosen with a slider."
     import html
     import json
@@ -132,11 +132,11 @@ VIEWER = """<figure data-dotseg="$key" style="$card;max-width:560px">
 # %% ../../nbs/figures/03_viewers.ipynb #11cc6638
 def attention_viewer(
     image,  # PIL, (H, W, 3) or (3, H, W), bytes or [0, 1]
-    attention,  # (n, n), row i is where patch i looks; numbers >= 0
+    attention,  # (n, n), row i is the attention of patch i; numbers >= 0
     size: tuple[int, int],  # (h, w) of the patch grid, n = h w
     start: tuple[int, int] | None = None,  # row and column of the patch shown first; the middle by default
 ):  # -> an object that a notebook shows as the image beside a map
-    "The image, and where the patch under the pointer looks."
+    "The image, and the attention of the patch under the pointer."
     import matplotlib
     from PIL import Image
 

@@ -26,10 +26,10 @@ EXTRA_WORDS = ("a picture of", "a page with", "here is", "a drawing of", "with",
 
 
 class MiniatureTokenizer:
-    """open_clip's byte-pair tokenizer, with the few ids the miniature knows renumbered from 0.
+    """open_clip's byte-pair tokenizer, with the few ids that the miniature knows renumbered from 0.
 
-    The kept ids are those of open_clip's 80 prompt templates, of the class names and of the captions. Any other word
-    raises `ValueError`: its embedding would be noise.
+    It keeps the ids of open_clip's 80 prompt templates, of the class names and of the captions. Any other word
+    raises `ValueError`, because its embedding would be noise.
     """
 
     def __init__(self):
@@ -43,7 +43,7 @@ class MiniatureTokenizer:
         self.new = {old: new for new, old in enumerate(self.ids)}
 
     def __call__(self, texts: str | list[str], context_length: int | None = None) -> Tensor:
-        "(b, context_length or 32) token ids; a `ValueError` names the first text with an unknown word."
+        "Token ids (b, context_length or 32). Raises `ValueError` that names the first text with an unknown word."
         texts, length = [texts] if isinstance(texts, str) else texts, context_length or CONTEXT
         rows = torch.zeros(len(texts), length, dtype=torch.long)
         for row, text in zip(rows, texts):
@@ -58,7 +58,7 @@ class MiniatureTokenizer:
 
 # %% ../../nbs/miniature/02_embedded.ipynb #8722c5bb
 def build_clip(
-    pieces: int | None = None,  # in the vocabulary; those that `MiniatureTokenizer` knows by default
+    pieces: int | None = None,  # size of the vocabulary; by default that of `MiniatureTokenizer`
 ) -> nn.Module:
     "open_clip's `CLIP`: a ViT of 4 blocks on a 16 x 16 grid, whose patch embedding is three strided convolutions."
     from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
@@ -75,7 +75,7 @@ def build_clip(
 
 # %% ../../nbs/miniature/02_embedded.ipynb #70f6ee3d
 def build_vae() -> nn.Module:
-    "diffusers' `AutoencoderKL`: 128 x 128 pixels to a 32 x 32 latent of 8 channels."
+    "diffusers' `AutoencoderKL`: from 128 x 128 pixels to a 32 x 32 latent of 8 channels."
     from diffusers import AutoencoderKL
 
     return AutoencoderKL(
@@ -84,8 +84,8 @@ def build_vae() -> nn.Module:
 
 # %% ../../nbs/miniature/02_embedded.ipynb #eed28840
 def build_unet() -> nn.Module:
-    """diffusers' `UNet2DConditionModel`, laid out as Stable Diffusion's: attention at 32 x 32 and 16 x 16, none in the
-    blocks at 8 x 8 but the middle one; conditioned on the text tower's tokens."""
+    """diffusers' `UNet2DConditionModel` with the layout of Stable Diffusion's: attention at 32 x 32 and 16 x 16, and at
+    8 x 8 in the middle block only. It is conditioned on the tokens of the text tower."""
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
@@ -99,7 +99,7 @@ def text_tokens(
     model: nn.Module,  # an open_clip `CLIP`
     tokens: Tensor,  # (b, t) token ids
 ) -> Tensor:  # (b, t, width)
-    "What the text tower says of each token: what the miniature UNet is conditioned on, as Stable Diffusion on its own text model."
+    "The output of the text tower for each token, on which the miniature UNet is conditioned."
     seen = []
     hook = model.ln_final.register_forward_hook(lambda module, args, out: seen.append(out))
     try:
@@ -110,9 +110,9 @@ def text_tokens(
 
 # %% ../../nbs/miniature/02_embedded.ipynb #c64f3a62
 def read_weights(
-    model: nn.Module,  # built as it was trained
+    model: nn.Module,  # built as for its training
     name: str,  # clip, vae or unet
-) -> nn.Module:  # the same, with the shipped weights, in float32 and ready for inference
+) -> nn.Module:  # the same model with the weights of the package, in float32 and ready for inference
     "Load `weights/NAME.safetensors` from the package."
     path = WEIGHTS / f"{name}.safetensors"
     if not path.exists():
@@ -125,7 +125,7 @@ def load_miniature(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> tuple[ClipLogits, DiffusionAttention]:
-    "The embedded logit source and attention source, through the classes that serve the large models."
+    "The embedded logit source and attention source, in the classes that the large models use too."
     tokenize = MiniatureTokenizer()
     clip, vae, unet = (
         nn.Module.to(read_weights(model, name), device, dtype)

@@ -19,18 +19,18 @@ STUFF = ("sky", "water", "grass", "sand", "snow", "brick", "wood", "gravel")
 THINGS = ("ball", "star", "tree", "house", "boat", "fish", "mushroom", "flower", "car", "kite")
 CLASSES = STUFF + THINGS
 SPLITS = {"train": range(1_000_000), "validation": range(1_000_000, 2_000_000), "test": range(2_000_000, 3_000_000)}  # seeds
-LESSON_SEED = 1_500_072  # the page that every lesson shows
+LESSON_SEED = 1_500_072  # the page that the lessons and the library pages show
 FAILURE_SEED = 1_500_031  # a page on which the method fails
 EASY_SEED = 1_500_000  # a page that every measure gets right
 
 # %% ../../nbs/miniature/01_picturebook.ipynb #d02c217e
 @dataclass(frozen=True, eq=False)
 class Scene:
-    "One page: what is seen, what it is, and what a caption says of it."
+    "One page: its image, its exact mask and its caption."
 
     image: np.ndarray  # (H, W, 3) uint8
     labels: np.ndarray  # (H, W) uint8, indices into `CLASSES`
-    caption: str  # names every class that covers at least half a per cent of the page, and no other
+    caption: str  # names every class that covers at least half a per cent of the page, and no others
 
 # %% ../../nbs/miniature/01_picturebook.ipynb #cafd8982
 def soft(distance):
@@ -56,7 +56,7 @@ def smooth_noise(rng, shape, cells):
 
 
 def scattered(rng, x, y, spacing):
-    "Jittered points, one per cell: distances to the nearest and the second nearest, and a random number of the nearest."
+    "One random point per cell: each pixel's distances to the nearest and the second nearest, and a random number that belongs to the nearest."
     i, j = np.floor(x / spacing).astype(int), np.floor(y / spacing).astype(int)
     i, j = i - i.min() + 1, j - j.min() + 1
     points = rng.uniform(0.1, 0.9, (j.max() + 2, i.max() + 2, 2))
@@ -140,7 +140,7 @@ def gravel(rng, x, y, s):
 TEXTURES = {f.__name__: f for f in (sky, water, grass, sand, snow, brick, wood, gravel)}
 
 # %% ../../nbs/miniature/01_picturebook.ipynb #b87fc5ec
-# hue, its spread, saturation, value: wide and overlapping, so that colour suggests a class and never settles it
+# hue, its spread, saturation, value: wide and overlapping, so that colour suggests a class and never proves it
 TINTS = {
     "sky": (0.58, 0.16, (0.15, 0.60), (0.60, 0.98)), "water": (0.54, 0.14, (0.20, 0.70), (0.40, 0.90)),
     "grass": (0.27, 0.14, (0.20, 0.70), (0.40, 0.90)), "sand": (0.11, 0.10, (0.15, 0.60), (0.55, 0.98)),
@@ -189,12 +189,12 @@ def polygon(u, v, *points):
 
 
 def ellipse(u, v, cx, cy, rx, ry):
-    "Signed distance to an ellipse (exact for a circle, close enough for an edge otherwise)."
+    "Signed distance to an ellipse (exact for a circle, otherwise close enough for an edge)."
     return (np.hypot((u - cx) / rx, (v - cy) / ry) - 1) * min(rx, ry)
 
 
 def box(u, v, x0, y0, x1, y1):
-    "Signed distance to an upright box (beyond a corner, to the nearer of its two sides)."
+    "Signed distance to an upright box (beyond a corner, the larger of the distances to its two sides)."
     return np.maximum(np.abs(u - (x0 + x1) / 2) - (x1 - x0) / 2, np.abs(v - (y0 + y1) / 2) - (y1 - y0) / 2)
 
 
@@ -282,14 +282,14 @@ def kite(rng, u, v):
 SHAPES = {f.__name__: f for f in (ball, star, tree, house, boat, fish, mushroom, flower, car, kite)}
 
 # %% ../../nbs/miniature/01_picturebook.ipynb #4619d4f1
-def _colours(rng, name):  # those that the parts of a thing choose from
+def _colours(rng, name):  # the colours from which the parts of a thing choose
     own = tint(rng, name)
     pale = [companion(rng, own), tint(rng, name), np.array([0.97, 0.95, 0.9]) * rng.uniform(0.8, 1)]
     return [own, *pale, pale[-1] * 0.25]
 
 
 def paint_thing(rng, canvas, labels, name, centre, radius):
-    "Draw a thing into the square around `centre` (x, y) of half-width `radius` pixels, slightly turned, perhaps mirrored; in place."
+    "Draw a thing in place, slightly turned and perhaps mirrored, into the square around `centre` (x, y) of half-width `radius` pixels."
     size, reach = labels.shape[0], int(np.ceil(radius * 1.25))
     x0, y0 = (max(0, int(c) - reach) for c in centre)
     x1, y1 = (min(size, int(c) + reach + 1) for c in centre)
@@ -307,7 +307,7 @@ def paint_thing(rng, canvas, labels, name, centre, radius):
         marks[distance < 0] = CLASSES.index(name)
 
 # %% ../../nbs/miniature/01_picturebook.ipynb #3c4000c3
-def _below(rng, size, low, high):  # coverage of all that lies under a wavy line, which starts between two shares of the height
+def _below(rng, size, low, high):  # coverage of everything below a wavy line, which starts between two shares of the height
     x, y = np.arange(size) / size, np.mgrid[0:size, 0:size][0].astype(float)
     waves = sum(rng.uniform(-0.05, 0.05) * np.sin(x * rng.uniform(2, 12) + rng.uniform(0, 6.3)) for _ in range(3))
     return soft(((rng.uniform(low, high) + waves) * size)[None] - y)
@@ -331,7 +331,7 @@ def wall(rng, size):
 
 
 def patchwork(rng, size):
-    "Two or three kinds of stuff side by side, whichever they are."
+    "Any two or three kinds of stuff side by side."
     y, x = np.mgrid[0:size, 0:size].astype(float)
     first, *others = _pick(rng, STUFF, rng.integers(2, 4))
     layers = [(first, np.ones((size, size)))]
@@ -349,7 +349,7 @@ def close_up(rng, size):
 
 
 def lay_out(rng, size):
-    "What lies where: a list of (stuff, coverage), painted in order."
+    "A random layout: a list of (stuff, coverage), painted in order."
     kind = rng.random()
     layout = outdoors if kind < 0.35 else wall if kind < 0.5 else patchwork if kind < 0.8 else close_up
     return layout(rng, size)
@@ -391,9 +391,9 @@ def _veil(rng, canvas):  # light, wash and paper: (H, W, 3) -> the same, changed
 # %% ../../nbs/miniature/01_picturebook.ipynb #eb0ccda0
 def draw_scene(
     seed: int,  # any whole number from 0 on; the same seed and size give the same page
-    size: int = 128,  # height and width in pixels, at least 16; the same seed at another size may be another page
+    size: int = 128,  # height and width in pixels, at least 16; the same seed at another size may give another page
 ) -> Scene:
-    "Draw one page of the picture book. `ValueError` for a seed or a size that is not a whole number or too small."
+    "Draw one page of the picture book. Raises `ValueError` for a seed or a size that is not a whole number or is too small."
     for name, value, least in (("seed", seed, 0), ("size", size, 16)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
             raise DotsegError(f"{name}: got {value!r}, expected a whole number, at least {least}")
@@ -408,14 +408,14 @@ def draw_scene(
 
 # %% ../../nbs/miniature/01_picturebook.ipynb #84970af2
 class PictureBook:
-    "The first n pages of a split, drawn as they are asked for. The splits share no seed."
+    "The first n pages of a split, each drawn when it is asked for. The splits share no seed."
 
     def __init__(
         self,
         split: str,  # train, validation or test
         n: int,  # number of pages, at least 1
     ):
-        "`ValueError` for an unknown split or a number of pages that it does not have."
+        "Raises `ValueError` for an unknown split, or for more pages than the split has."
         if split not in SPLITS:
             raise DotsegError(f"split: got {split!r}, expected one of {', '.join(SPLITS)}")
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 1 <= n <= len(SPLITS[split]):
@@ -429,5 +429,5 @@ class PictureBook:
         self,
         i: int,  # from 0 on, or from -1 backwards
     ) -> Scene:
-        "Draw page i; `IndexError` past the end."
+        "Draw page i. Raises `IndexError` past the end."
         return draw_scene(self.seeds[i])
