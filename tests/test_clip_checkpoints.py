@@ -116,7 +116,7 @@ def test_checkpoints_are_found_as_folders_and_by_their_variables(folder, monkeyp
         monkeypatch.setenv(variable, str(folder))
         load_clip(find_checkpoint(checkpoint, download=False).path)
         monkeypatch.delenv(variable)
-        with pytest.raises(CheckpointError, match=rf"(?s){checkpoint.model} cannot be had.*open_clip_model\.safetensors.*{variable}"):
+        with pytest.raises(CheckpointError, match=rf"(?s){checkpoint.model} is not available.*open_clip_model\.safetensors.*{variable}"):
             find_checkpoint(checkpoint, download=False, cache=tmp_path / "cache")
 
 
@@ -342,7 +342,7 @@ def damaged(folder, how):  # -> the path to give
         ("pickle", "holds code besides tensors"),
         ("pickle in a zip", "holds code besides tensors"),
         ("truncated zip", "damaged"),
-        ("a list", "no checkpoint"),
+        ("a list", "not a checkpoint"),
         ("another model", "of another model"),
     ],
 )
@@ -363,7 +363,7 @@ def test_a_torchscript_archive_is_refused_with_the_line_that_converts_it(folder,
     del model.attn_mask
     traced = torch.jit.trace_module(model, {"encode_image": torch.zeros(1, 3, 32, 32)}, check_trace=False)
     traced.save("ViT-B-16.pt")
-    with pytest.raises(CheckpointError, match="it is a TorchScript archive, which is a program, and none is ever run") as caught:
+    with pytest.raises(CheckpointError, match="it is a TorchScript archive, which is a program, and programs are never run") as caught:
         load_clip(tmp_path / "ViT-B-16.pt")
     line = next(line for line in str(caught.value).splitlines() if "python -c" in line)
     code = line.partition('"')[2].rpartition('"')[0]

@@ -748,9 +748,9 @@ WRONG = {
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "no file named model.safetensors"),
     "BERT": (bert, "model_type 'bert', which is no plain vision transformer; get one such as facebook/dinov2"),
     "Swin": (swin, "model_type 'swin', which is no plain vision transformer"),
-    "no type": (lambda f: (f / "config.json").write_text("{}"), "damaged, cut short, or no checkpoint"),
-    "no type that is known": (lambda f: change(f, model_type="dinov9"), "damaged, cut short, or no checkpoint"),
-    "a type with code of its own": (lambda f: change(f, model_type="own", auto_map={"AutoConfig": "own.Config", "AutoModel": "own.Model"}), "holds code besides tensors, and none is ever run"),
+    "no type": (lambda f: (f / "config.json").write_text("{}"), "damaged, cut short or not a checkpoint"),
+    "no type that is known": (lambda f: change(f, model_type="dinov9"), "damaged, cut short or not a checkpoint"),
+    "a type with code of its own": (lambda f: change(f, model_type="own", auto_map={"AutoConfig": "own.Config", "AutoModel": "own.Model"}), "holds code besides tensors, and code is never run"),
     "ViT in disguise": (vit_in_disguise, "of another model or incomplete"),
     "wider": (lambda f: change(f, hidden_size=96), "of another model or incomplete"),
     "deeper": (lambda f: change(f, num_hidden_layers=4), "of another model or incomplete"),
@@ -763,9 +763,9 @@ WRONG = {
     "config cut": (lambda f: cut(f / "config.json", 20), "damaged, cut short"),
     "config is a list": (lambda f: (f / "config.json").write_text("[]"), "damaged, cut short"),
     "cut pickle": (short_pickle, "damaged, cut short"),
-    "code": (pickled, "holds code besides tensors, and none is ever run"),
-    "code, protocol 4": (lambda f: pickled(f, 4), "holds code besides tensors, and none is ever run"),
-    "code, as torch saves it": (lambda f: pickled(f, torch_format=True), "holds code besides tensors, and none is ever run"),
+    "code": (pickled, "holds code besides tensors, and code is never run"),
+    "code, protocol 4": (lambda f: pickled(f, 4), "holds code besides tensors, and code is never run"),
+    "code, as torch saves it": (lambda f: pickled(f, torch_format=True), "holds code besides tensors, and code is never run"),
 }
 
 

@@ -119,7 +119,7 @@ def find_checkpoint(
             tried[name] = f"{name}: {type(error).__name__}: {reason}"
     reasons = list(tried.values()) or [f"not in the hub's cache: {', '.join(ids)}"]
     raise CheckpointError(
-        f"{checkpoint.model} cannot be had.\n  " + "\n  ".join(reasons) + f"\nIts files ({', '.join(checkpoint.files)}; about {checkpoint.gigabytes:g} GB) "
+        f"{checkpoint.model} is not available.\n  " + "\n  ".join(reasons) + f"\nIts files ({', '.join(checkpoint.files)}; about {checkpoint.gigabytes:g} GB) "
         f"can be put anywhere on this machine: give the folder, or set {checkpoint.variable} to it, or to the id of another copy.\n"
         "The preset \"picturebook\" needs no download.")
 
@@ -127,14 +127,14 @@ def find_checkpoint(
 def _advice(error):  # what to do about an exception that a reader of checkpoints raised
     text = str(error)
     if isinstance(error, FileNotFoundError):
-        return "it is not there, or not all of it; look at the path"
+        return "it is missing or incomplete; check the path"
     if isinstance(error, pickle.UnpicklingError) or any(mark in text for mark in ("weights_only", "TorchScript", "contains custom code")):
-        return "it holds code besides tensors, and none is ever run; get the model as .safetensors"
+        return "it holds code besides tensors, and code is never run; get the model as .safetensors"
     if isinstance(error, ImportError):
         return "a library that reads it is missing; install that"
     if any(mark in text for mark in ("size mismatch", "Missing key", "Unexpected key", "shape")) and type(error).__name__ != "SafetensorError":  # which speaks of the file alone
-        return "it is of another model; look whether its size and its kind are those that were asked for"
-    return "it is damaged, cut short, or no checkpoint; fetch it again"
+        return "it belongs to another model; look whether its size and its kind are those that were asked for"
+    return "it is damaged, cut short or not a checkpoint; download it again"
 
 
 @contextmanager
@@ -160,4 +160,4 @@ def check_complete(
     "`CheckpointError` if a weight of the model was not in the file, or had another shape: those libraries only warn, and fill in random numbers."
     wrong = [str(key) for part in ("missing_keys", "mismatched_keys", "error_msgs") for key in report.get(part) or ()]
     if wrong:
-        raise CheckpointError(f"{model}: {path}: it is of another model or incomplete; {len(wrong)} of its weights are missing or have another shape, such as {wrong[0]}")
+        raise CheckpointError(f"{model}: {path}: it belongs to another model or is incomplete; {len(wrong)} of its weights are missing or have another shape, such as {wrong[0]}")

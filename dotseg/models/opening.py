@@ -42,7 +42,7 @@ def check_file(
     path = Path(path)
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
-        raise CheckpointError(f"{model}: {path}: it is no regular file but a folder, a device, a pipe or the like, which is not opened")
+        raise CheckpointError(f"{model}: {path}: it is not a regular file but a folder, a device, a pipe or the like, which is not opened")
     if most is not None and found.st_size > most:
         raise CheckpointError(f"{model}: {path}: it has {found.st_size:,} bytes, expected at most {most:,}; it is no part of a checkpoint")
     if (listener := _listening.get()) is not None:
@@ -112,13 +112,13 @@ def read_json(
     "An object in a JSON file that asks for no code to be run; errors as `check_file`, and of the JSON."
     said = json.loads(check_file(model, path, most).read_text("utf-8"))
     if not isinstance(said, dict):
-        raise CheckpointError(f"{model}: {path}: it is damaged, cut short, or no checkpoint: it holds a {type(said).__name__}, expected an object")
+        raise CheckpointError(f"{model}: {path}: it is damaged, cut short or not a checkpoint: it holds a {type(said).__name__}, expected an object")
     waiting: list[Any] = [said]
     while waiting:
         part = waiting.pop()
         for key, value in part.items() if isinstance(part, dict) else ((None, x) for x in part):
             if key and _CODE.fullmatch(key) and value and value not in ("eager", "sdpa"):
-                raise CheckpointError(f"{model}: {path}: it holds code besides tensors, and none is ever run: it asks for {key}={str(value)[:60]!r}; get a copy of the model without that")
+                raise CheckpointError(f"{model}: {path}: it holds code besides tensors, and code is never run: it asks for {key}={str(value)[:60]!r}; get a copy of the model without that")
             if isinstance(value, (dict, list)):
                 waiting.append(value)
     return said
@@ -169,7 +169,7 @@ def check_size(
     "`CheckpointError` if a network has more weights than its files have bytes."
     asked, held = sum(p.numel() for p in network.parameters()), sum(file.stat().st_size for file in files)
     if asked > held:
-        raise CheckpointError(f"{model}: {path}: it is of another model or incomplete; its configuration asks for {asked:,} weights, and its files have {held:,} bytes")
+        raise CheckpointError(f"{model}: {path}: it belongs to another model or is incomplete; its configuration asks for {asked:,} weights, and its files have {held:,} bytes")
 
 
 def check_finite(
@@ -180,7 +180,7 @@ def check_finite(
     "`CheckpointError` by name of the first tensor that holds NaN or infinity: such a network says nothing, and does not say so."
     for name, x in network.state_dict().items():
         if x.is_floating_point() and x.numel() and not all(map(math.isfinite, torch.stack(x.aminmax()).tolist())):
-            raise CheckpointError(f"{model}: {path}: its weights are damaged: {name} holds NaN or infinity in {str(x.dtype).removeprefix('torch.')}; fetch it again, or use another dtype")
+            raise CheckpointError(f"{model}: {path}: its weights are damaged: {name} holds NaN or infinity in {str(x.dtype).removeprefix('torch.')}; download it again, or use another dtype")
 
 # %% ../../nbs/models/09_opening.ipynb #07f99db2
 def _check_archive(model, path):  # what torch.save wrote, or not
@@ -192,10 +192,10 @@ def _check_archive(model, path):  # what torch.save wrote, or not
         parts = archive.infolist()
     if any(part.filename.endswith("/constants.pkl") for part in parts):
         raise CheckpointError(
-            f"{model}: {path}: it is a TorchScript archive, which is a program, and none is ever run. If you trust it, turn it into weights with\n"
+            f"{model}: {path}: it is a TorchScript archive, which is a program, and programs are never run. If you trust it, turn it into weights with\n"
             f"  python -c \"import torch; torch.save(torch.jit.load({str(path)!r}, map_location='cpu').state_dict(), 'weights.pt')\"\nand give weights.pt")
     if any(part.compress_type for part in parts) or sum(part.file_size for part in parts) > path.stat().st_size:
-        raise CheckpointError(f"{model}: {path}: it is damaged, cut short, or no checkpoint: it is packed, as torch.save packs nothing; get another copy")
+        raise CheckpointError(f"{model}: {path}: it is damaged, cut short or not a checkpoint: it is packed, as torch.save packs nothing; get another copy")
 
 
 def check_weights(
@@ -210,7 +210,7 @@ def check_weights(
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
     if not 0 < length <= min(LARGE, path.stat().st_size - 8):
-        raise CheckpointError(f"{model}: {path}: it is damaged, cut short, or no checkpoint; its header claims {length:,} bytes")
+        raise CheckpointError(f"{model}: {path}: it is damaged, cut short or not a checkpoint; its header claims {length:,} bytes")
     return path
 
 
@@ -233,9 +233,9 @@ def read_tensors(
         held = held[inner[0]] if inner else held
     found = {name: x for name, x in held.items() if isinstance(x, torch.Tensor)} if isinstance(held, dict) else {}
     if not found or not all(isinstance(name, str) for name in found):
-        raise CheckpointError(f"{model}: {path}: it is no checkpoint: it holds no weights by name, neither itself nor under state_dict or model")
+        raise CheckpointError(f"{model}: {path}: it is not a checkpoint: it holds no weights by name, neither itself nor under state_dict or model")
     if odd := [name for name, x in found.items() if not _is_plain(x)]:
-        raise CheckpointError(f"{model}: {path}: it is damaged, cut short, or no checkpoint; {odd[0][:100]} is no plain array of the numbers that are stored for it")
+        raise CheckpointError(f"{model}: {path}: it is damaged, cut short or not a checkpoint; {odd[0][:100]} is not a plain array of the numbers that are stored for it")
     return {re.sub(r"^(module\.)+", "", name.replace("_orig_mod.", "")): x for name, x in found.items()}
 
 # %% ../../nbs/models/09_opening.ipynb #b2070b26
@@ -280,8 +280,8 @@ def check_tokenizer(
         if path.suffix == ".json" and "token" in path.name and path.name != "tokenizer.json":
             said = read_json(model, path, LARGE)
             if (name := said.get("tokenizer_class")) is not None and not _TOKENIZERS.fullmatch(str(name)):
-                raise CheckpointError(f"{model}: {path}: it is of another model: it asks for the tokenizer_class {str(name)[:60]!r}, expected such as CLIPTokenizer or GemmaTokenizer")
+                raise CheckpointError(f"{model}: {path}: it belongs to another model: it asks for the tokenizer_class {str(name)[:60]!r}, expected such as CLIPTokenizer or GemmaTokenizer")
         elif path.suffix in (".json", ".txt", ".model", ".jinja") and not path.name.endswith(".index.json"):
             check_file(model, path, LARGE)
         elif not (path.is_file() or path.is_dir()):
-            raise CheckpointError(f"{model}: {path}: it is no regular file but a device, a pipe or a link to nowhere, which is not opened")
+            raise CheckpointError(f"{model}: {path}: it is not a regular file but a device, a pipe or a link to nowhere, which is not opened")

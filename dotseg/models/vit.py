@@ -239,9 +239,9 @@ def read_config(
         raise CheckpointError(f"{what}: {path}: no config.json is there; give the folder of a transformers model, which holds it beside model.safetensors")
     said = check_config(what, path, read_json(what, file))
     if not isinstance(kind := said.get("model_type"), str) or kind not in CONFIG_MAPPING:
-        raise CheckpointError(f"{what}: {path}: it is damaged, cut short, or no checkpoint; its config.json says model_type {str(kind)[:60]!r}, which is none of transformers'")
+        raise CheckpointError(f"{what}: {path}: it is damaged, cut short or not a checkpoint; its config.json says model_type {str(kind)[:60]!r}, which is none of transformers'")
     if kinds and kind not in kinds:
-        raise CheckpointError(f"{what}: {path}: its config.json says model_type {kind!r}, expected {' or '.join(map(repr, kinds))}; it is of another model")
+        raise CheckpointError(f"{what}: {path}: its config.json says model_type {kind!r}, expected {' or '.join(map(repr, kinds))}; it belongs to another model")
     return path, CONFIG_MAPPING[kind].from_dict(said), kind
 
 
