@@ -63,7 +63,7 @@ def test_a_folder_is_read_as_open_clip_reads_it(folder):
 
 
 def test_a_folder_that_says_all_takes_no_architecture(folder):
-    with pytest.raises(CheckpointError, match="it says itself what it holds; leave out the architecture, ViT-B-16"):
+    with pytest.raises(CheckpointError, match="it says itself which model it holds; leave out the architecture, ViT-B-16"):
         load_clip(folder, "ViT-B-16")
 
 
@@ -228,7 +228,7 @@ def test_other_folders_of_transformers_are_refused(tmp_path):
     write_transformers_clip(tmp_path, "gelu")
     path = tmp_path / "config.json"
     config = json.loads(path.read_text())
-    for change, message in (({"model_type": "siglip"}, "config.json says model_type 'siglip', expected 'clip'; SigLIP goes with a preset of its own"),
+    for change, message in (({"model_type": "siglip"}, "config.json says model_type 'siglip', expected 'clip'; SigLIP has a preset of its own"),
                             ({"vision_config": config["vision_config"] | {"hidden_act": "relu"}}, "its activations are 'relu' and 'gelu'"),
                             ({"text_config": config["text_config"] | {"vocab_size": 21128}}, "its text tower or tokenizer is not CLIP's own"),
                             ({"vision_config": config["vision_config"] | {"num_hidden_layers": 3}}, "of another model.*Missing key")):
@@ -251,8 +251,8 @@ def test_other_folders_of_transformers_are_refused(tmp_path):
         ("ViT-SO400M-14-SigLIP-384", "its vision tower is timm's"),
         ("EVA02-B-16", "its vision tower is timm's"),
         ("convnext_base", "its vision tower is timm's"),
-        ("RN50", "its vision tower is no plain ViT"),
-        ("coca_ViT-B-32", "its vision tower is no plain ViT"),
+        ("RN50", "its vision tower is not a plain ViT"),
+        ("coca_ViT-B-32", "its vision tower is not a plain ViT"),
         ("xlm-roberta-base-ViT-B-32", "its text tower or tokenizer is not CLIP's own"),
         ("ViT-L-14-CLIPA", "its text tower or tokenizer is not CLIP's own"),
     ],
