@@ -249,7 +249,7 @@ def test_another_text_encoder(folder):
 
 def test_the_xl_model_is_refused_by_name(folder):
     (folder / "text_encoder_2").mkdir()
-    with pytest.raises(CheckpointError, match="it is of Stable Diffusion XL, which has two text encoders"):
+    with pytest.raises(CheckpointError, match="it is a Stable Diffusion XL with two text encoders"):
         load_diffusion(folder)
 
 

@@ -85,7 +85,7 @@ def _on_this_disk(model, given):  # a file or a folder, or None; anything else w
     except OSError as error:
         raise CheckpointError(f"{model}: {str(given)[:200]}: it cannot be accessed: {error.strerror}") from None
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise CheckpointError(f"{model}: {given}: it is neither a file nor a folder but a device, a pipe or the like, which is not opened")
+        raise CheckpointError(f"{model}: {given}: it is neither a file nor a folder; a device or a pipe is never opened")
     return path
 
 
