@@ -362,9 +362,9 @@ def test_what_a_variable_leads_to(variable, how, tmp_path, monkeypatch):
 
 
 REASONS = (  # what a name begins with, and what is said of all of that kind; the first that fits counts
-    (r"code: model\.safetensors", "its header claims"), ("code", "holds code besides tensors, and none is ever run"), ("header", "it is damaged, cut short, or no checkpoint"),
-    (rf"config: .*, ({'|'.join(CODE)})$", "holds code besides tensors, and none is ever run: it asks for"), ("config: model_type", "its config.json says model_type"),
-    ("index", "no other file is opened"), ("bomb", "it is packed|is no plain array|holds no weights by name"), ("numbers", "its weights are damaged: .* holds NaN or infinity"), ("", ""))
+    (r"code: model\.safetensors", "its header claims"), ("code", "holds code besides tensors, and code is never run"), ("header", "it is damaged, cut short or not a checkpoint"),
+    (rf"config: .*, ({'|'.join(CODE)})$", "holds code besides tensors, and code is never run: it asks for"), ("config: model_type", "its config.json says model_type"),
+    ("index", "no other file is opened"), ("bomb", "it is packed|is not a plain array|holds no weights by name"), ("numbers", "its weights are damaged: .* holds NaN or infinity"), ("", ""))
 
 
 @pytest.mark.parametrize("name", ATTACKS)

@@ -63,7 +63,7 @@ def test_a_folder_is_read_as_open_clip_reads_it(folder):
 
 
 def test_a_folder_that_says_all_takes_no_architecture(folder):
-    with pytest.raises(CheckpointError, match="it says itself what it holds; leave out the architecture, ViT-B-16"):
+    with pytest.raises(CheckpointError, match="it says itself which model it holds; leave out the architecture, ViT-B-16"):
         load_clip(folder, "ViT-B-16")
 
 
@@ -116,7 +116,7 @@ def test_checkpoints_are_found_as_folders_and_by_their_variables(folder, monkeyp
         monkeypatch.setenv(variable, str(folder))
         load_clip(find_checkpoint(checkpoint, download=False).path)
         monkeypatch.delenv(variable)
-        with pytest.raises(CheckpointError, match=rf"(?s){checkpoint.model} cannot be had.*open_clip_model\.safetensors.*{variable}"):
+        with pytest.raises(CheckpointError, match=rf"(?s){checkpoint.model} is not available.*open_clip_model\.safetensors.*{variable}"):
             find_checkpoint(checkpoint, download=False, cache=tmp_path / "cache")
 
 
@@ -228,10 +228,10 @@ def test_other_folders_of_transformers_are_refused(tmp_path):
     write_transformers_clip(tmp_path, "gelu")
     path = tmp_path / "config.json"
     config = json.loads(path.read_text())
-    for change, message in (({"model_type": "siglip"}, "config.json says model_type 'siglip', expected 'clip'; SigLIP goes with a preset of its own"),
+    for change, message in (({"model_type": "siglip"}, "config.json says model_type 'siglip', expected 'clip'; SigLIP has a preset of its own"),
                             ({"vision_config": config["vision_config"] | {"hidden_act": "relu"}}, "its activations are 'relu' and 'gelu'"),
                             ({"text_config": config["text_config"] | {"vocab_size": 21128}}, "its text tower or tokenizer is not CLIP's own"),
-                            ({"vision_config": config["vision_config"] | {"num_hidden_layers": 3}}, "of another model.*Missing key")):
+                            ({"vision_config": config["vision_config"] | {"num_hidden_layers": 3}}, "another model.*Missing key")):
         path.write_text(json.dumps(config | change))
         with pytest.raises(CheckpointError, match=message):
             load_clip(tmp_path)
@@ -251,8 +251,8 @@ def test_other_folders_of_transformers_are_refused(tmp_path):
         ("ViT-SO400M-14-SigLIP-384", "its vision tower is timm's"),
         ("EVA02-B-16", "its vision tower is timm's"),
         ("convnext_base", "its vision tower is timm's"),
-        ("RN50", "its vision tower is no plain ViT"),
-        ("coca_ViT-B-32", "its vision tower is no plain ViT"),
+        ("RN50", "its vision tower is not a plain ViT"),
+        ("coca_ViT-B-32", "its vision tower is not a plain ViT"),
         ("xlm-roberta-base-ViT-B-32", "its text tower or tokenizer is not CLIP's own"),
         ("ViT-L-14-CLIPA", "its text tower or tokenizer is not CLIP's own"),
     ],
@@ -332,18 +332,18 @@ def damaged(folder, how):  # -> the path to give
         ("truncated", "damaged"),
         ("empty", "damaged"),
         ("text", "damaged"),
-        ("no weights", "not there, or not all of it"),
-        ("no path", "not there"),
+        ("no weights", "missing or incomplete"),
+        ("no path", "missing or incomplete"),
         ("description cut", "damaged"),
         ("description of nothing", "damaged"),
-        ("another size", "of another model.*size mismatch"),
-        ("fewer blocks", "of another model.*Missing key"),
-        ("more blocks", "of another model.*Unexpected key"),
+        ("another size", "another model.*size mismatch"),
+        ("fewer blocks", "another model.*Missing key"),
+        ("more blocks", "another model.*Unexpected key"),
         ("pickle", "holds code besides tensors"),
         ("pickle in a zip", "holds code besides tensors"),
         ("truncated zip", "damaged"),
-        ("a list", "no checkpoint"),
-        ("another model", "of another model"),
+        ("a list", "not a checkpoint"),
+        ("another model", "another model"),
     ],
 )
 def test_what_is_wrong_is_said(folder, how, message, tmp_path, monkeypatch):
@@ -363,7 +363,7 @@ def test_a_torchscript_archive_is_refused_with_the_line_that_converts_it(folder,
     del model.attn_mask
     traced = torch.jit.trace_module(model, {"encode_image": torch.zeros(1, 3, 32, 32)}, check_trace=False)
     traced.save("ViT-B-16.pt")
-    with pytest.raises(CheckpointError, match="it is a TorchScript archive, which is a program, and none is ever run") as caught:
+    with pytest.raises(CheckpointError, match="it is a TorchScript archive, which is a program, and programs are never run") as caught:
         load_clip(tmp_path / "ViT-B-16.pt")
     line = next(line for line in str(caught.value).splitlines() if "python -c" in line)
     code = line.partition('"')[2].rpartition('"')[0]
@@ -494,11 +494,11 @@ def test_l14_from_a_folder(tmp_path):
     assert activation(model) == QUICK
     logits = ClipLogits(model, tokenize)(pictures(1, 3, 300, 300), ["cat"])
     assert logits.shape == (1, 1, 37, 37)  # 518 pixels: 512 is no multiple of 14
-    with pytest.raises(CheckpointError, match="of another model"):
+    with pytest.raises(CheckpointError, match="another model"):
         load_clip(tmp_path / "l14" / "open_clip_model.safetensors", "ViT-B-16")
 
 
 @pytest.mark.slow
 def test_b16_of_another_architecture(real):
-    with pytest.raises(CheckpointError, match="of another model"):
+    with pytest.raises(CheckpointError, match="another model"):
         load_clip(real[0], "ViT-L-14")

@@ -505,5 +505,5 @@ def test_refused_image_size():
 def test_layers_that_never_run_are_noticed():
     source = tiny_source(weights={"down0": 1.0, "up0": 1.0})
     source.blocks["down0"] = find_blocks(tiny_unet(seed=1))["down0"]  # of another model
-    with pytest.raises(RuntimeError, match="not all attention of down0, up0 has run"):
+    with pytest.raises(RuntimeError, match="not all attention layers of down0, up0 have run"):
         source(rand(1, 3, 64, 64), (4, 4))

@@ -151,14 +151,14 @@ def weights_of(folder, part):
 @pytest.mark.parametrize("part", [*WEIGHTS, "tokenizer", "scheduler"])
 def test_a_part_that_is_missing(part, folder):
     shutil.rmtree(folder / part)
-    with pytest.raises(CheckpointError, match=f"Stable Diffusion: .*{part}: it is not there, or not all of it"):
+    with pytest.raises(CheckpointError, match=f"Stable Diffusion: .*{part}: it is missing or incomplete"):
         load_diffusion(folder)
 
 
 @pytest.mark.parametrize("part, file", [*((part, "config.json") for part in WEIGHTS), ("tokenizer", "vocab.json"), ("tokenizer", "merges.txt")])
 def test_a_file_that_is_missing(part, file, folder):
     (folder / part / file).unlink()
-    with pytest.raises(CheckpointError, match=f"{part}: it is not there, or not all of it; .*no {file}"):
+    with pytest.raises(CheckpointError, match=f"{part}: it is missing or incomplete; .*no {file}"):
         load_diffusion(folder)
 
 
@@ -174,7 +174,7 @@ def test_a_description_that_is_broken(part, file, folder):
 def test_weights_that_are_cut_short(part, kept, folder):
     path = weights_of(folder, part)
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
-    with pytest.raises(CheckpointError, match=f"{part}.*: it is damaged, cut short, or no checkpoint"):
+    with pytest.raises(CheckpointError, match=f"{part}.*: it is damaged, cut short or not a checkpoint"):
         load_diffusion(folder)
 
 
@@ -207,7 +207,7 @@ def test_code_is_not_run(part, plain, folder, tmp_path):
         archive.write_bytes(pickle.dumps({"weight": Code(harm)}, protocol=2))
     else:
         torch.save({"weight": Code(harm)}, archive)
-    with pytest.raises(CheckpointError, match=f"{part}: it holds code besides tensors, and none is ever run"):
+    with pytest.raises(CheckpointError, match=f"{part}: it holds code besides tensors, and code is never run"):
         load_diffusion(folder)
     assert not harm.exists()
 
@@ -218,7 +218,7 @@ def test_weights_of_another_shape(part, folder):
     tensors = load_file(path)
     name = next(name for name in tensors if "norm" in name)
     save_file(tensors | {name: torch.ones(3)}, path, metadata={"format": "pt"})
-    with pytest.raises(CheckpointError, match=f"{part}: it is of another model"):
+    with pytest.raises(CheckpointError, match=f"{part}: it belongs to another model"):
         load_diffusion(folder)
 
 
@@ -229,32 +229,32 @@ def test_weights_that_are_not_all_there(part, folder):
     name = next(name for name in tensors if "norm" in name)
     del tensors[name]
     save_file(tensors, path, metadata={"format": "pt"})
-    with pytest.raises(CheckpointError, match=f"{part}: it is of another model or incomplete; 1 of its weights are missing"):
+    with pytest.raises(CheckpointError, match=f"{part}: it belongs to another model or is incomplete; 1 of its weights are missing"):
         load_diffusion(folder)
 
 
 def test_parts_of_different_models(folder):
     shutil.rmtree(folder / "unet")
     shutil.copytree(folder / "vae", folder / "unet")
-    with pytest.raises(CheckpointError, match="unet: it is (of another model|damaged)"):
+    with pytest.raises(CheckpointError, match="unet: it (belongs to another model|is damaged)"):
         load_diffusion(folder)
 
 
 def test_another_text_encoder(folder):
     config = folder / "text_encoder" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"hidden_size": 16}))
-    with pytest.raises(CheckpointError, match="text_encoder: it is of another model or incomplete"):
+    with pytest.raises(CheckpointError, match="text_encoder: it belongs to another model or is incomplete"):
         load_diffusion(folder)
 
 
 def test_the_xl_model_is_refused_by_name(folder):
     (folder / "text_encoder_2").mkdir()
-    with pytest.raises(CheckpointError, match="it is of Stable Diffusion XL, which has two text encoders"):
+    with pytest.raises(CheckpointError, match="it is a Stable Diffusion XL with two text encoders"):
         load_diffusion(folder)
 
 
 def test_no_folder_at_all(tmp_path):
-    with pytest.raises(CheckpointError, match="it is not there"):
+    with pytest.raises(CheckpointError, match="it is missing or incomplete"):
         load_diffusion(tmp_path / "none")
     (tmp_path / "v2-1_512-ema-pruned.safetensors").write_bytes(b"")
     with pytest.raises(CheckpointError, match="pruned.safetensors: it is a file; give the folder"):
@@ -262,9 +262,9 @@ def test_no_folder_at_all(tmp_path):
 
 
 def test_a_tiny_autoencoder_that_is_none(written, tmp_path):
-    with pytest.raises(CheckpointError, match="TAESD: .*none: it is not there"):
+    with pytest.raises(CheckpointError, match="TAESD: .*none: it is missing or incomplete"):
         load_diffusion(written, tmp_path / "none")
-    with pytest.raises(CheckpointError, match="TAESD: .*vae: it is of another model; its config.json says 'AutoencoderKL', expected AutoencoderTiny"):
+    with pytest.raises(CheckpointError, match="TAESD: .*vae: it belongs to another model; its config.json says 'AutoencoderKL', expected AutoencoderTiny"):
         load_diffusion(written, written / "vae")
 
 

@@ -76,7 +76,7 @@ def test_an_architecture_reaches_the_clip(tmp_path, caplog):
     assert state["visual.proj"].shape == (384, 384)
     logits, _, made_of = PRESETS["clip-b16"].build(given={"clip": tmp_path / "clip.safetensors"}, architecture="ViT-S-32")
     assert logits.tower.patch == 32 and made_of == {"clip": str(tmp_path / "clip.safetensors"), "clip fingerprint": fingerprint([tmp_path / "clip.safetensors"])} and not caplog.messages
-    with pytest.raises(ValueError, match="it is of another model"):
+    with pytest.raises(ValueError, match="it belongs to another model"):
         PRESETS["clip-b16"].build(given={"clip": tmp_path / "clip.safetensors"})
     assert "taken for open_clip's ViT-B-16-quickgelu, whose activation is QuickGELU" in caplog.text
     with pytest.raises(ValueError, match="architecture: got 'ViT-S-32', and no part of this preset is told one"):

@@ -161,7 +161,7 @@ def test_class_files(tmp_path, text):
 
 def test_class_files_that_are_refused(tmp_path):
     path = tmp_path / "classes.txt"
-    for text, message in ((b"", "has no names, expected one class a line"), (b"# sky\n \n", "has no names"), (b"cat\ncat\n", "cat given more than once"), (b"caf\xe9\n", "no text in UTF-8"),
+    for text, message in ((b"", "has no names, expected one class a line"), (b"# sky\n \n", "has no names"), (b"cat\ncat\n", "cat given more than once"), (b"caf\xe9\n", "not text in UTF-8"),
                           (b"sky\n\ngrass,tree\n", 'classes.txt, line 3: got "grass,tree"; write two classes on two lines')):
         path.write_bytes(text)
         with pytest.raises(ValueError, match=message):

@@ -762,7 +762,7 @@ def test_a_preset_is_made_of_its_parts(monkeypatch, tmp_path, says_what_it_reads
     made = Segmenter.from_preset("mine", "cpu", "bfloat16", {"eye": tmp_path}).models
     assert made == {"preset": "mine", "eye": str(tmp_path), "eye fingerprint": mark, "own": "in the package", "dtype": "bfloat16"} | ({"own fingerprint": mark} if says_what_it_reads else {})
     assert seen == [(tmp_path, "cpu", torch.bfloat16), (None, "cpu", torch.bfloat16)]
-    with pytest.raises(CheckpointError, match="(?s)Eye cannot be had.*DOTSEG_EYE.*picturebook"):
+    with pytest.raises(CheckpointError, match="(?s)Eye is not available.*DOTSEG_EYE.*picturebook"):
         Segmenter.from_preset("mine", download=False)
     assert len(seen) == 2
 

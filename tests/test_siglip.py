@@ -172,5 +172,5 @@ def test_what_is_wrong_with_a_folder(tmp_path):
         load_siglip(folder)
     (folder / "model.safetensors").write_bytes(weights)
     (folder / "config.json").write_text(json.dumps(config | {"text_config": config["text_config"] | {"num_hidden_layers": 3}}))
-    with pytest.raises(CheckpointError, match="of another model or incomplete"):
+    with pytest.raises(CheckpointError, match="another model or is incomplete"):
         load_siglip(folder)
