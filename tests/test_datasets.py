@@ -242,7 +242,7 @@ def test_a_folder_of_ones_own(tmp_path):
     with pytest.raises(DatasetError, match="empty: no images there"):
         load_folder(tmp_path / "empty", tmp_path / "out", ["cat"])
     put(tmp_path / "in/a/one.jpg", np.zeros((5, 7, 3), np.uint8))
-    with pytest.raises(DatasetError, match="have one name; rename one"):
+    with pytest.raises(DatasetError, match="have the same name; rename one"):
         load_folder(tmp_path / "in", tmp_path / "out", ["cat"])
 
 
