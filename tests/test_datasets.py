@@ -417,7 +417,7 @@ def test_context_from_the_json_of_the_detail_api(tmp_path):
     assert with_background.tolist() == [*range(1, 60), 0] and without.tolist() == [*range(59), -1]
     annotations[0]["category_id"] = 3
     (tmp_path / "other.json").write_text(json.dumps({"images": images, "annos_segmentation": annotations}))
-    with pytest.raises(DatasetError, match="other.json: holds category 3, which is none of context60's"):
+    with pytest.raises(DatasetError, match="other.json: holds category 3, which context60 does not have"):
         made("context60", tmp_path, source=tmp_path / "other.json")
 
 
@@ -448,7 +448,7 @@ def test_an_interrupted_conversion_goes_on(tmp_path, monkeypatch):
 
 
 def test_nothing_to_make_masks_of(tmp_path):
-    for name, message in (("cityscapes", "nothing to make masks of: .*labelIds.png is not there"), ("coco_stuff", "nothing to make masks of"),
+    for name, message in (("cityscapes", "nothing to make masks from: .*labelIds.png does not exist"), ("coco_stuff", "nothing to make masks from"),
                           ("coco_object", "neither pixel maps .* nor annotations"), ("context60", "trainval_merged.json: No such file"),
                           ("ade20k", "ade20k needs no preparation"), ("picturebook", "needs no preparation")):
         with pytest.raises(DatasetError, match=message):
