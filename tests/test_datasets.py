@@ -180,7 +180,7 @@ def test_a_wrong_root_lists_what_was_looked_for_and_found(tmp_path, root):
     text = str(error.value)
     assert f"voc21 (Pascal VOC 2012, 20 things and background) is not in {wrong}. Looked for:" in text
     assert "ImageSets/Segmentation/val.txt  nothing found" in text and "SegmentationClass/{}.png        nothing found" in text
-    assert "In that folder are: " in text and text.endswith("give that.") and "VOC2012" in text.splitlines()[-1]
+    assert "In that folder are: " in text and text.endswith("pass that folder.") and "VOC2012" in text.splitlines()[-1]
 
 
 def test_no_root_no_folder_and_an_empty_one(tmp_path):

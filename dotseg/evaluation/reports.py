@@ -59,7 +59,7 @@ def report_text(
     alone = sum(row["pixels"] == 0 and row["predicted"] > 0 for row in report["classes"])
     occur = f"{report['summary']['pixels']:,} pixels, {report['summary']['classes']} of {len(report['classes'])} classes occur"
     if alone:
-        occur += f"; {alone} absent classes are predicted, and count 0 in the mIoU"
+        occur += f"; {alone} predicted but absent, with IoU 0 in the mIoU"
     if ignored := report["summary"]["ignored"]:
         occur += f"; {sum(ignored.values()) / (sum(ignored.values()) + report['summary']['pixels']):.1%} of all pixels do not count (value {', '.join(ignored)})"
     return "\n".join([*lines, "", ", ".join(means), occur])
