@@ -267,7 +267,7 @@ def test_masks_of_several_kinds(tmp_path, array):
 
 def test_what_is_no_mask(tmp_path):
     path = put(tmp_path / "mask.png", np.zeros((4, 4, 3), np.uint8))
-    with pytest.raises(ImageError, match="mode RGB, expected one whole number a pixel"):
+    with pytest.raises(ImageError, match="mode RGB, expected one integer a pixel"):
         read_mask(path)
     path = tmp_path / "mask.tif"
     Image.fromarray(np.zeros((4, 4), np.float32)).save(path)

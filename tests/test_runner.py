@@ -431,7 +431,7 @@ def test_local_device(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert local_device() == "cuda:1" and local_device("cpu") == "cpu"
     monkeypatch.setenv("LOCAL_RANK", "2")
-    with pytest.raises(ValueError, match="device: process 2 has no GPU, there are 2"):
+    with pytest.raises(ValueError, match="device: process 2 has no GPU, because there are 2"):
         local_device()
 
 

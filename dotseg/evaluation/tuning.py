@@ -103,7 +103,7 @@ def tune(
     if len(dataset) < 2:
         raise DotsegError(f"images: got {len(dataset)}, expected at least two with masks; better twenty")
     if len(dataset) < FEW:
-        warnings.warn(f"only {len(dataset)} labelled images: a choice on so few is little more than a guess; {FEW} or more are better", stacklevel=2)
+        warnings.warn(f"only {len(dataset)} labelled images: what is chosen on so few is little more than a guess; {FEW} or more are better", stacklevel=2)
     segmenter, classes = for_dataset(segmenter, dataset.spec)
     rows, config = rows_for(classes, segmenter.config)
     order = random.Random(seed).sample(range(len(dataset)), len(dataset))
