@@ -316,7 +316,7 @@ def atomic_write(
 
 # %% ../../nbs/segmentation/01_images.ipynb #5603fc57
 def label_picture(
-    labels: Tensor,  # (H, W) whole numbers, 0 to k - 1
+    labels: Tensor,  # (H, W) integers, 0 to k - 1
     classes: Sequence[str],  # k names, at most 65536; if the first is "background", it is black
     palette: bool = True,  # False: a grey image, from which every reader returns the numbers
 ) -> Image.Image:
