@@ -273,7 +273,7 @@ def test_what_is_no_mask(tmp_path):
     Image.fromarray(np.zeros((4, 4), np.float32)).save(path)
     with pytest.raises(ImageError, match="mode F"):
         read_mask(path)
-    with pytest.raises(ImageError, match="lost its numbers"):
+    with pytest.raises(ImageError, match="does not keep the exact numbers"):
         read_mask(put(tmp_path / "mask.jpg", np.zeros((4, 4), np.uint8)))
     with pytest.raises(ImageError, match="no such file"):
         read_mask(tmp_path / "lost.png")
