@@ -663,7 +663,7 @@ def test_too_little_memory_is_said(home, monkeypatch, capsys, error):
     monkeypatch.setattr(segmenter_module, "encode", encode)
     assert run("in") == 1
     said = capsys.readouterr()
-    assert said.out == "2 of 3 masks are in out\n" and f"{Path('in/2.png')}: ran out of memory, 8 x 6 pixels and 2 names" in said.err and "going on with 1" in said.err
+    assert said.out == "2 of 3 masks are in out\n" and f"{Path('in/2.png')}: ran out of memory, 8 x 6 pixels and 2 names" in said.err and "continuing with 1" in said.err
 
     def full(*args):
         raise error

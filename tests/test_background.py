@@ -120,7 +120,7 @@ def test_bad_choices(bad, message):
 
 
 def test_a_class_called_background(segmenter):
-    with pytest.raises(DotsegError, match="'background' is what label 0 is called"):
+    with pytest.raises(DotsegError, match="'background' is the name of label 0"):
         segmenter(PAGE.image, ["kite", "Background"])
     with pytest.raises(DotsegError, match="background: got 'sky'"):
         DiscrepancyConfig(background="sky")

@@ -180,7 +180,7 @@ def test_a_wrong_root_lists_what_was_looked_for_and_found(tmp_path, root):
     text = str(error.value)
     assert f"voc21 (Pascal VOC 2012, 20 things and background) is not in {wrong}. Looked for:" in text
     assert "ImageSets/Segmentation/val.txt  nothing found" in text and "SegmentationClass/{}.png        nothing found" in text
-    assert "In that folder are: " in text and text.endswith("give that.") and "VOC2012" in text.splitlines()[-1]
+    assert "In that folder are: " in text and text.endswith("pass that folder.") and "VOC2012" in text.splitlines()[-1]
 
 
 def test_no_root_no_folder_and_an_empty_one(tmp_path):
@@ -242,7 +242,7 @@ def test_a_folder_of_ones_own(tmp_path):
     with pytest.raises(DatasetError, match="empty: no images there"):
         load_folder(tmp_path / "empty", tmp_path / "out", ["cat"])
     put(tmp_path / "in/a/one.jpg", np.zeros((5, 7, 3), np.uint8))
-    with pytest.raises(DatasetError, match="have one name; rename one"):
+    with pytest.raises(DatasetError, match="have the same name; rename one"):
         load_folder(tmp_path / "in", tmp_path / "out", ["cat"])
 
 
@@ -267,13 +267,13 @@ def test_masks_of_several_kinds(tmp_path, array):
 
 def test_what_is_no_mask(tmp_path):
     path = put(tmp_path / "mask.png", np.zeros((4, 4, 3), np.uint8))
-    with pytest.raises(ImageError, match="mode RGB, expected one whole number a pixel"):
+    with pytest.raises(ImageError, match="mode RGB, expected one integer a pixel"):
         read_mask(path)
     path = tmp_path / "mask.tif"
     Image.fromarray(np.zeros((4, 4), np.float32)).save(path)
     with pytest.raises(ImageError, match="mode F"):
         read_mask(path)
-    with pytest.raises(ImageError, match="lost its numbers"):
+    with pytest.raises(ImageError, match="does not keep the exact numbers"):
         read_mask(put(tmp_path / "mask.jpg", np.zeros((4, 4), np.uint8)))
     with pytest.raises(ImageError, match="no such file"):
         read_mask(tmp_path / "lost.png")
@@ -417,7 +417,7 @@ def test_context_from_the_json_of_the_detail_api(tmp_path):
     assert with_background.tolist() == [*range(1, 60), 0] and without.tolist() == [*range(59), -1]
     annotations[0]["category_id"] = 3
     (tmp_path / "other.json").write_text(json.dumps({"images": images, "annos_segmentation": annotations}))
-    with pytest.raises(DatasetError, match="other.json: holds category 3, which is none of context60's"):
+    with pytest.raises(DatasetError, match="other.json: holds category 3, which context60 does not have"):
         made("context60", tmp_path, source=tmp_path / "other.json")
 
 
@@ -448,7 +448,7 @@ def test_an_interrupted_conversion_goes_on(tmp_path, monkeypatch):
 
 
 def test_nothing_to_make_masks_of(tmp_path):
-    for name, message in (("cityscapes", "nothing to make masks of: .*labelIds.png is not there"), ("coco_stuff", "nothing to make masks of"),
+    for name, message in (("cityscapes", "nothing to make masks from: .*labelIds.png does not exist"), ("coco_stuff", "nothing to make masks from"),
                           ("coco_object", "neither pixel maps .* nor annotations"), ("context60", "trainval_merged.json: No such file"),
                           ("ade20k", "ade20k needs no preparation"), ("picturebook", "needs no preparation")):
         with pytest.raises(DatasetError, match=message):

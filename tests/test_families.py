@@ -79,7 +79,7 @@ def test_an_architecture_reaches_the_clip(tmp_path, caplog):
     with pytest.raises(ValueError, match="it belongs to another model"):
         PRESETS["clip-b16"].build(given={"clip": tmp_path / "clip.safetensors"})
     assert "taken for open_clip's ViT-B-16-quickgelu, whose activation is QuickGELU" in caplog.text
-    with pytest.raises(ValueError, match="architecture: got 'ViT-S-32', and no part of this preset is told one"):
+    with pytest.raises(ValueError, match="architecture: got 'ViT-S-32', but no part of this preset takes one"):
         PRESETS["siglip2-b16-dinov2-reg"].build(architecture="ViT-S-32")
 
 

@@ -186,7 +186,7 @@ def test_reports_say_the_same_in_every_form():
     lines = report_text(report).splitlines()
     assert [line.split()[0] for line in lines[1:5]] == ["cat", "sofa", "sky", "sea,"]
     assert lines[1].split()[1:] == ["85.7", "90.0", "94.7", "65.4"]
-    assert "mIoU 40.18%, mIoU in truth 53.57%" in lines[-2] and lines[-1] == "153 pixels, 3 of 4 classes occur; 1 that do not are predicted, and count 0 in the mIoU"
+    assert "mIoU 40.18%, mIoU in truth 53.57%" in lines[-2] and lines[-1] == "153 pixels, 3 of 4 classes occur; 1 predicted but absent, with IoU 0 in the mIoU"
     assert [text.get_text() for text in plot_classes(report).axes[0].get_yticklabels()][0] in ("sea, deep", "sky")
     assert "boundary" in report_text(class_report(matrix, list("abcd"), torch.ones(5, 5).long()))
 

@@ -356,7 +356,7 @@ def test_a_process_that_hangs_ends_the_run(program, expected, tmp_path):
     "Stopped, not dead: the others say which it is, and torchrun ends it."
     done = run(program, tmp_path, *TORCHRUN, "2", VICTIM="1", AT="2", HOW="stop", SILENCE="4")
     spent = time.time() - (tmp_path / "counts-1.txt").stat().st_mtime  # since its first image; torchrun gives what it ends half a minute
-    assert done.returncode != 0 and spent < 60 and "number 1 of 0 to 1 has given no sign of life for 4 seconds" in done.stderr
+    assert done.returncode != 0 and spent < 60 and "number 1 of 0 to 1 has had no heartbeat for 4 seconds" in done.stderr
     assert "counted 11 computed 4 " in run(program, tmp_path).stdout  # 6 of the first, 1 of the second
     assert (tmp_path / "result.json").read_text() == expected
 
@@ -367,7 +367,7 @@ def free_port():
         return str(s.getsockname()[1])
 
 
-@pytest.mark.parametrize("how, victim, said", [("kill", 1, "number 1 of 0 to 1 has given no sign of life"), ("stop", 1, "number 1 of 0 to 1 has given no sign of life"),
+@pytest.mark.parametrize("how, victim, said", [("kill", 1, "number 1 of 0 to 1 has had no heartbeat"), ("stop", 1, "number 1 of 0 to 1 has had no heartbeat"),
                                                ("stop", 0, "the store does not answer")])
 def test_without_torchrun_the_others_notice(tmp_path, monkeypatch, how, victim, said):
     "Started by hand, as other launchers do: nobody stops the survivor, so it must see for itself that its peer is gone, though it be the one that keeps the store."
@@ -402,7 +402,7 @@ def test_a_process_that_never_comes(monkeypatch, rank):
     for name, value in {"RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}.items():
         monkeypatch.setenv(name, value)
     begun = time.monotonic()
-    with pytest.raises(DotsegError, match="processes: not all have come"), processes() as group:
+    with pytest.raises(DotsegError, match="processes: some have not come"), processes() as group:
         group.gather(None)
     assert time.monotonic() - begun < 60
 
@@ -431,7 +431,7 @@ def test_local_device(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert local_device() == "cuda:1" and local_device("cpu") == "cpu"
     monkeypatch.setenv("LOCAL_RANK", "2")
-    with pytest.raises(ValueError, match="device: process 2 has no GPU, there are 2"):
+    with pytest.raises(ValueError, match="device: process 2 has no GPU, because there are 2"):
         local_device()
 
 

@@ -1,7 +1,7 @@
 # %% BEAT, SILENCE, PATIENCE
 from dotseg.evaluation.processes import BEAT, PATIENCE, SILENCE
 
-print(f"a sign of life every {BEAT:.0f} s; missing after {SILENCE:.0f} s without one, or {PATIENCE / 60:.0f} min without an image")
+print(f"a heartbeat every {BEAT:.0f} s; missing after {SILENCE:.0f} s without one, or {PATIENCE / 60:.0f} min without an image")
 
 
 # %% PIECE
