@@ -230,7 +230,7 @@ def test_what_is_done_is_not_done_again(home, capsys):
     for foreign in ("[]", "{", "null", '{"settings": 3}', "[" * 100_000, '{"version": "5.5.0", "shapes": []}'):
         Path("out/b.json").write_text(foreign)
         assert fake("in", classes="light, dark") == 1
-        assert "b.json was not made by dotseg, and stays as it is" in capsys.readouterr().err and Path("out/b.json").read_text() == foreign
+        assert "b.json was not made by dotseg, so it was left unchanged" in capsys.readouterr().err and Path("out/b.json").read_text() == foreign
     Path("out/b.json").unlink()
     assert redone(classes="light, dark") == ["b.overlay.png", "b.png"]
     Path("out/b.png").unlink()

@@ -255,5 +255,5 @@ def write_classes(
     if there == text:
         return
     if there and not is_output_folder(folder):
-        raise DotsegError(f"{path} was not made by dotseg, and stays as it is; move it away, or give another folder")
+        raise DotsegError(f"{path} was not made by dotseg, so it was left unchanged; move it away, or give another folder")
     atomic_write(path, lambda file: file.write(text))

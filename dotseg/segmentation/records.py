@@ -222,7 +222,7 @@ def refusal(
     for form in (*formats, "report"):
         path = place(folder, name, form)
         if why := obstacle(path, form):
-            return f"{path} {why}, and stays as it is; move it away, or give another folder"
+            return f"{path} {why}, so it was left unchanged; move it away, or give another folder"
     report = read_report(place(folder, name, "report"))
     if overwrite or report is None or (report.get("source"), None if source else report["image"].get("sha256")) == (source, None if source else pixels):
         return ""
