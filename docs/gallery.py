@@ -11,7 +11,7 @@ WIDTH, HEIGHT = 360, 220
 LEAD = """# Gallery
 
 {.lead}
-One picture of every page that draws something. A picture leads to its page, a name to the reference.
+One picture of every page that draws something. Click a picture to open its page, or a name to open the reference.
 """
 
 

@@ -1,6 +1,6 @@
 """Turn the committed notebooks into sources for Sphinx, under docs/_build/src. Nothing is executed.
 
-What stands in a cell's first lines is honoured: `#| hide` and `#| default_exp` leave the cell out, `#| echo: false` its code,
+The first lines of a cell count: `#| hide` and `#| default_exp` leave the cell out, `#| echo: false` its code,
 and `#| fig-alt: "..."` describes its figures. folds.py says which code is folded. Names of the library in backticks become links to the reference.
 """
 import re
@@ -26,7 +26,7 @@ SETTINGS = SETTINGS["DEFAULT"]
 SITE = SETTINGS["doc_host"] + SETTINGS["doc_baseurl"]
 BLOB = f"{SETTINGS['git_url']}/blob/{SETTINGS['branch']}"
 
-# The course: the title of each folder of notebooks, in the order in which they are read.
+# The groups: the title of each folder of notebooks, in the order in which they are read.
 GROUPS = {
     "course": "The course",
     "method": "The method in the library",
@@ -48,7 +48,7 @@ LESSONS = {  # notebook of the library -> the lesson that teaches it
 
 
 def place(page):
-    "Where a page such as method/01_sinkhorn stands: its group, and a key that sorts within it."
+    "The group of a page such as method/01_sinkhorn, and a key that sorts within the group."
     folder = page.partition("/")[0]
     if folder not in GROUPS:
         raise SystemExit(f"nbs/{page}.ipynb belongs to no group: add its folder to GROUPS in docs/stage.py")

@@ -1,5 +1,5 @@
 "The index of the site: the words under which a reader looks for a page."
-INDEX = {  # what readers ask for, where the page's title or its functions do not say so; the search gives these pages first
+INDEX = {  # what readers look for, if neither the page's title nor its functions say so; the search shows these pages first
     "index": ["install", "quick start", "getting started", "pip"],
     "course/00_idea": ["idea", "how it works", "logits optimisation", "overview", "discrepancy"],
     "course/01_sinkhorn": ["sinkhorn", "optimal transport", "entropic transport", "eps", "transport plan"],
@@ -26,6 +26,8 @@ INDEX = {  # what readers ask for, where the page's title or its functions do no
     "evaluation/10_tuning": ["tuning", "tune"],
     "app/02_command_line": ["command line", "cli", "terminal"],
     "app/05_explorer": ["explorer", "widget"],
+    "tutorials/methods": ["results", "comparison"],
+    "tutorials/versatility": ["label propagation"],
     "tutorials/speed": ["speed", "fast"],
     "tutorials/complexity": ["cost", "memory", "flops"],
     "howto/folder": ["folder", "segment a folder", "folder of images", "batch"],

@@ -18,7 +18,8 @@ def said(path):
     parts = []
     for cell in nbformat.read(path, 4).cells:
         parts += [cell.source] if cell.cell_type == "markdown" else []
-        parts += [out.get("text", "") or str(out.get("data", {}).get("text/plain", "")) for out in cell.get("outputs", [])]
+        shown = [(out, out.get("data", {})) for out in cell.get("outputs", [])]
+        parts += [out.get("text", "") or str(data.get("text/markdown") or data.get("text/plain", "")) for out, data in shown]
     return "\n".join(parts)
 
 

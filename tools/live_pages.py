@@ -44,7 +44,7 @@ def choose(table):
     "seed -> title and why, in the order in which the pages are shown."
     poor = {seed: table[seed] for seed in sorted(table, key=lambda seed: table[seed]["logits"][0])[:20]}
     rules = [
-        ("The method earns its keep", "Of the 20 pages with the poorest logits, the one that the optimal path gets best.", poor, lambda row: row["path"][0]),
+        ("The method at its best", "Of the 20 pages with the poorest logits, the one that the optimal path gets best.", poor, lambda row: row["path"][0]),
         ("The poorest logits", "The page with the fewest right pixels before.", table, lambda row: -row["logits"][0]),
         ("A typical page", "The page nearest to the median before and after.", table, middle(table)),
         ("The method loses", "The page on which the optimal path loses most right pixels.", table, lambda row: row["logits"][0] - row["path"][0]),

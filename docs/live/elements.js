@@ -59,7 +59,7 @@ function point(explorer, frame) {
   };
   frame.tabIndex = 0;
   frame.setAttribute("role", "application");
-  frame.setAttribute("aria-label", `The picture, ${h} by ${w} patches. The arrow keys choose a patch, Escape lets go of it.`);
+  frame.setAttribute("aria-label", `The picture, ${h} by ${w} patches. The arrow keys choose a patch, Escape releases it.`);
   frame.addEventListener("pointermove", event => { if (event.pointerType === "mouse" || event.buttons) explorer.point(under(event)); });
   frame.addEventListener("pointerleave", () => explorer.point(null));
   frame.addEventListener("click", event => {

@@ -5,7 +5,7 @@ import { PARTS, parse, settings, write } from "./state.js";
 import { channels, middles, outlines, paintLabels, paintMap, paintPicture } from "./draw.js";
 import { MODES, build, make, sync } from "./elements.js";
 
-const HINT = "Point at the picture: where the patch’s attention goes stays bright. Tap or use the arrow keys.";
+const HINT = "Point at a patch: what it attends to stays bright. You can also tap, or use the arrow keys.";
 const PLACES = 12;  // of the slider, from one stage to the next
 const STEPS = [1, 2, 3, 5, 8, 13, 20, 32, 50, 80, 125];  // that are stops of the slider
 const percent = value => (Number.isNaN(value) ? "–" : (100 * value).toFixed(1));  // no pixel of the truth was asked about
@@ -126,7 +126,7 @@ class Explorer {
       Object.assign(this, { before, after, changed: false });
       this.describe(s);
       sync(this, s, at, after);
-      this.made.note.textContent = `Worked out in your browser, in ${Math.round(Number(this.root.dataset.ms))} ms.`;
+      this.made.note.textContent = `Computed in your browser, in ${Math.round(Number(this.root.dataset.ms))} ms.`;
       this.root.dataset.frame = (performance.now() - began).toFixed(2);
     }
     this.drawPatch();
