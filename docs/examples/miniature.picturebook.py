@@ -35,12 +35,6 @@ from dotseg.miniature.picturebook import FAILURE_SEED, draw_scene
 page = draw_scene(FAILURE_SEED)
 
 
-# %% EASY_SEED
-from dotseg.miniature.picturebook import EASY_SEED, draw_scene
-
-page = draw_scene(EASY_SEED)
-
-
 # %% Scene
 from dotseg.miniature.picturebook import Scene, draw_scene
 
