@@ -51,8 +51,9 @@ notebooks: .venv/dev  ## run every notebook and store its outputs
 	$(INSTALL) locks/docs.txt
 	touch $@
 
-docs: .venv/docs  ## the site, docs/_build/html, from the notebooks as they are stored (-a: the search index forgets entries of pages that it does not write)
+docs: .venv/docs  ## the site, docs/_build/html, from the notebooks as they are stored; made afresh, so that no page of an old name stays
 	$(BIN)/python docs/stage.py
+	rm -rf docs/_build/html
 	$(BIN)/sphinx-build -q -a -W --keep-going -d docs/_build/doctrees -c docs docs/_build/src docs/_build/html
 
 CHROMIUM ?= /usr/bin/chromium

@@ -14,7 +14,7 @@ SITE = Path(__file__).parents[2] / "docs" / "_build" / "html"
 pytestmark = pytest.mark.browser
 
 WIDTHS = (1280, 1920, 390)
-KINDS = ("index", "method/01_sinkhorn", "method/04_attention", "app/02_command_line", "app/06_inspection", "reference/method.refine", "gallery", "symbols", "search")
+KINDS = ("index", "course/01_sinkhorn", "course/03_attention", "method/01_sinkhorn", "app/02_command_line", "app/06_inspection", "reference/method.refine", "gallery", "symbols", "search")
 LINKS = "[...document.querySelectorAll('a[href]')].map(a => a.href)"
 IDS = "[...document.querySelectorAll('[id], a[name]')].map(e => e.id || e.name)"
 MATHS = """() => {
@@ -39,6 +39,7 @@ LAYOUT = """async () => {
     }
     for (const e of document.querySelectorAll('.cell_output:has(> img), .pst-scrollable-table-container, .indextable')) {
         const hint = e.previousElementSibling;
+        if (over(e) && desk) note('cut tables', e);
         if (over(e) && !desk && !(hint?.matches('.sideways') && hint.getClientRects().length && e.tabIndex === 0)) note('no hint', e);
     }
     for (const e of document.querySelectorAll('main .cell_output > img')) {
@@ -57,7 +58,7 @@ AXE = """contrast => {
     return axe.run(document, options).then(found => found.violations
         .filter(v => ['serious', 'critical'].includes(v.impact)).map(v => v.id + ' ' + v.nodes[0].target + ' (' + v.nodes.length + ')'));
 }"""
-FAULTS = ["console", "outside", "maths", "axe", "width", "undescribed figures", "cut code", "raw tables", "no hint", "current page out of view",
+FAULTS = ["console", "outside", "maths", "axe", "width", "undescribed figures", "cut code", "cut tables", "raw tables", "no hint", "current page out of view",
           "slider not at its start", "stretched figures"]
 
 
@@ -136,13 +137,13 @@ def test_titles_tell_apart(visit):
 
 
 WANTED = {
-    "segment a folder": "howto/folder", "velocity": "method/06_maximum_velocity", "sinkhorn": "method/01_sinkhorn", "background": "method/12_background",
-    "attention": "method/04_attention", "install": "index", "GPU": "howto/many_gpus", "many GPUs": "howto/many_gpus", "own CLIP": "howto/own_clip",
-    "evaluate": "evaluation/06_runner", "nms": "method/03_logits", "bilateral": "method/07_upsampling", "eps": "method/01_sinkhorn",
-    "command line": "app/02_command_line", "optimal path": "method/05_optimal_path", "doubly stochastic": "method/02_proportional_fitting",
+    "segment a folder": "howto/folder", "velocity": "course/05_maximum_velocity", "sinkhorn": "course/01_sinkhorn", "background": "method/12_background",
+    "attention": "course/03_attention", "install": "index", "GPU": "course/07_gpu", "many GPUs": "howto/many_gpus", "own CLIP": "howto/own_clip",
+    "evaluate": "evaluation/06_runner", "nms": "course/02_logits", "bilateral": "course/06_upsampling", "eps": "course/01_sinkhorn",
+    "command line": "app/02_command_line", "optimal path": "course/04_optimal_path", "doubly stochastic": "method/02_proportional_fitting",
     "own logits": "howto/own_logits", "data set": "evaluation/03_datasets", "presets": "segmentation/02_presets", "mIoU": "evaluation/01_metrics",
     "explorer": "app/05_explorer", "DINOv2": "models/06_vit", "reproduce": "howto/reproduce", "refine": "method/10_refine", "speed": "tutorials/speed",
-    "joint_bilateral_upsample": "method/07_upsampling", "Segmenter": "segmentation/04_segmenter",
+    "joint_bilateral_upsample": "course/06_upsampling", "Segmenter": "segmentation/04_segmenter",
 }
 
 
@@ -238,7 +239,7 @@ def test_each_notebook_has_its_page_in_the_contents(visit, site):
     assert {page for page in wanted if page not in linked and page + "#" not in linked} - {f"{site}index.html"} == set()
 
 
-@pytest.mark.parametrize("lesson, sliders", [("method/01_sinkhorn", 1), ("method/06_maximum_velocity", 2)])
+@pytest.mark.parametrize("lesson, sliders", [("course/01_sinkhorn", 1), ("course/04_optimal_path", 1), ("course/05_maximum_velocity", 1), ("method/06_maximum_velocity", 2)])
 def test_sliders_of_a_lesson_change_their_pictures(page, site, lesson, sliders):
     page.goto(f"{site}{lesson}.html")
     figures = page.locator("figure[data-dotseg]", has=page.locator("input[type=range]"))
@@ -251,7 +252,7 @@ def test_sliders_of_a_lesson_change_their_pictures(page, site, lesson, sliders):
 
 def test_attention_follows_the_pointer(page, site):
     page.set_viewport_size({"width": 1280, "height": 900})
-    page.goto(f"{site}method/04_attention.html")
+    page.goto(f"{site}course/03_attention.html")
     image, maps = page.get_by_role("application"), page.get_by_role("img", name="attention of the marked patch")
     image.scroll_into_view_if_needed()
     before, box = maps.evaluate("x => getComputedStyle(x).backgroundPosition"), image.bounding_box()
