@@ -32,3 +32,19 @@ addEventListener("load", showCurrent);
 addEventListener("click", event => event.target.closest(".primary-toggle") && setTimeout(() => {
   [...document.querySelectorAll(".bd-links li.current > a")].pop()?.scrollIntoView({block: "center"});
 }, 200), true);  // before the theme's own, which ends the event
+// A displayed equation that is wider than its box is set smaller, down to 0.6 of its size; beyond that it scrolls, from its beginning.
+const fitEquations = () => {
+  for (const box of document.querySelectorAll('mjx-container[display="true"]')) {
+    const frame = box.parentElement;
+    for (let size = 1; size > 0.6; size -= 0.05) {
+      box.style.fontSize = size === 1 ? "" : `${1.1 * size}em`;
+      const ends = [...box.querySelectorAll("svg")].map(part => part.getBoundingClientRect());
+      if (Math.max(...ends.map(end => end.right)) - Math.min(...ends.map(end => end.left)) <= frame.clientWidth) break;
+    }
+    box.scrollLeft = frame.scrollLeft = -frame.scrollWidth;  // a numbered equation scrolls from its right end
+  }
+};
+addEventListener("load", () => window.MathJax?.startup?.promise.then(() => {
+  let width = 0;  // a change of height alone, as when a fold opens, changes nothing here
+  new ResizeObserver(([{contentRect}]) => contentRect.width !== width && (width = contentRect.width, fitEquations())).observe(document.querySelector("main"));
+}));

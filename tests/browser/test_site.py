@@ -42,6 +42,10 @@ LAYOUT = """async () => {
         if (over(e) && desk) note('cut tables', e);
         if (over(e) && !desk && !(hint?.matches('.sideways') && hint.getClientRects().length && e.tabIndex === 0)) note('no hint', e);
     }
+    for (const e of document.querySelectorAll('mjx-container[display="true"]')) {
+        const [box, ...parts] = [e.parentElement, ...e.querySelectorAll('svg')].map(x => x.getBoundingClientRect());
+        if (desk && box.width && parts.some(part => part.left < box.left - 1 || part.right > box.right + 1)) found.push(['cut equations', e.getBoundingClientRect().top + ' px down']);
+    }
     for (const e of document.querySelectorAll('main .cell_output > img')) {
         const stretched = e.clientWidth * e.naturalHeight / (e.clientHeight * e.naturalWidth);
         if (e.complete && e.clientWidth && Math.abs(stretched - 1) > 0.03) found.push(['stretched figures', e.alt.slice(0, 60)]);
@@ -58,7 +62,7 @@ AXE = """contrast => {
     return axe.run(document, options).then(found => found.violations
         .filter(v => ['serious', 'critical'].includes(v.impact)).map(v => v.id + ' ' + v.nodes[0].target + ' (' + v.nodes.length + ')'));
 }"""
-FAULTS = ["console", "outside", "maths", "axe", "width", "undescribed figures", "cut code", "cut tables", "raw tables", "no hint", "current page out of view",
+FAULTS = ["console", "outside", "maths", "axe", "width", "undescribed figures", "cut code", "cut equations", "cut tables", "raw tables", "no hint", "current page out of view",
           "slider not at its start", "stretched figures"]
 
 
