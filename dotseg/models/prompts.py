@@ -38,7 +38,7 @@ def check_classes(
         raise DotsegError(f"classes: got {given}, expected at least one name, each of them text and none empty")
     firsts = [group[0] for group in groups]
     if twice := sorted({name for group in (*groups, firsts) for name in group if group.count(name) > 1}):
-        raise DotsegError(f"classes: {', '.join(twice)} given more than once; leave one of each")
+        raise DotsegError(f"classes: {', '.join(twice)} given more than once; give each name once")
     if len(set(names)) < len(names):
         _warn_of_shared(groups)
     return ["|".join(group) for group in groups]
