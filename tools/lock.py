@@ -1,7 +1,7 @@
 """Write locks/*.txt, the files that the Makefile installs: every package in the version of constraints.txt, with the hashes of its files.
 
-uv resolves for all systems and all Pythons from 3.11.5 on (some development tools need that), so that one file serves Linux, macOS and
-Windows. Only wheels are admitted: what is installed is what was hashed, and nothing is compiled, with tools that no hash covers, on the way.
+uv resolves for all systems and all Pythons from 3.11.0 on, so that one file serves Linux, macOS and Windows. If a version of constraints.txt
+needs a later Python, uv says so: write an older one there. Only wheels are admitted: what is installed is what was hashed, and nothing is compiled, with tools that no hash covers, on the way.
 """
 import shlex
 import subprocess
@@ -25,7 +25,7 @@ requirements, blocks = {}, {}  # by the name of a file, all that stands in it or
 
 def resolve(words):
     "The packages that the words ask for, one block of text each: its name, version and marker, then its hashes."
-    command = [PYTHON, "-m", "uv", "pip", "compile", "-", "--quiet", "--universal", "--python-version", "3.11.5", "--only-binary", ":all:"]
+    command = [PYTHON, "-m", "uv", "pip", "compile", "-", "--quiet", "--universal", "--python-version", "3.11.0", "--only-binary", ":all:"]
     command += ["--generate-hashes", "--constraint", "constraints.txt", "--no-header", "--no-annotate", "--default-index", "https://pypi.org/simple"]
     text = subprocess.run(command, input="\n".join(words), cwd=ROOT, check=True, capture_output=True, text=True).stdout
     return ("\n" + text.rstrip()).replace("\n    --hash", "\f").replace("\n", "\0").replace("\f", "\n    --hash").split("\0")[1:]
