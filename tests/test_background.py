@@ -203,7 +203,7 @@ def test_settings_are_tuned_and_read_everywhere(tmp_path):
         Image.fromarray((scene.labels == CLASSES.index("ball")).astype(np.uint8)).save(tmp_path / "masks" / f"{i}.png")
     words = ["--images", tmp_path / "images", "--masks", tmp_path / "masks", "--classes", "background, ball", "--preset", "picturebook"]
     done = run("tune", *words, "--mode", "velocity", "--out", tmp_path / "mine.json")
-    assert done.returncode == 0 and "only 4 labelled images" in done.stderr and "held out" in done.stdout, done.stderr
+    assert done.returncode == 0 and "only 4 labelled images" in done.stderr and "held-out" in done.stdout, done.stderr
     written = json.loads((tmp_path / "mine.json").read_text())
     assert written["preset"] == "picturebook" and written["tuned"]["chosen_on"] == written["tuned"]["held_out"] == 2
     done = run("evaluate", *words, "--settings", tmp_path / "mine.json", "--out", tmp_path / "run")
