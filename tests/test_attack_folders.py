@@ -144,10 +144,10 @@ def test_a_mask_whose_image_is_gone_is_said(home, capsys):
     assert run("in") == 0
     Path("in/2.png").unlink()
     assert run("in") == 0
-    assert "note: masks of earlier runs in out whose images no longer exist: 1" in capsys.readouterr().err and "2.png" in contents()
+    assert "note: 1 mask of earlier runs in out, whose images no longer exist" in capsys.readouterr().err and "2.png" in contents()
     draw("in/3.png"), Path("in/1.png").unlink()
     assert run("in", classes="light, dark") == 0
-    assert "note: masks of earlier runs in out of other classes than classes.txt lists: 2" in capsys.readouterr().err
+    assert "note: 2 masks of earlier runs in out, with other classes than classes.txt lists" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("report", [True, False])

@@ -120,9 +120,9 @@ def _say_list(heading, lines, most=20):  # for people, on standard error
 
 
 def _tell_others(gone, other, out):  # masks that earlier runs left in the folder
-    for paths, what in ((gone, "whose images no longer exist"), (other, "of other classes than classes.txt lists")):
+    for paths, what in ((gone, "whose images no longer exist"), (other, "with other classes than classes.txt lists")):
         if paths:
-            say(f"note: masks of earlier runs in {out} {what}: {len(paths)}, such as that of {paths[0]}", file=sys.stderr)
+            say(f"note: {len(paths)} mask{'s' * (len(paths) > 1)} of earlier runs in {out}, {what}; for example that of {paths[0]}", file=sys.stderr)
 
 
 def _summary(args, outcomes, passed):  # for people, after the run; with `quiet` only the failures
