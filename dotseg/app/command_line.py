@@ -8,6 +8,7 @@ __all__ = ['PRESET', 'CLASSES_HELP', 'say', 'load', 'segment', 'demo', 'presets'
 
 # %% ../../nbs/app/02_command_line.ipynb #34173296
 import argparse
+import difflib
 import errno
 import gc
 import json
@@ -440,7 +441,7 @@ def parser() -> argparse.ArgumentParser:
 
     def add(run, about):
         command = commands.add_parser(run.__name__, help=about, description=f"{about[0].upper()}{about[1:]}.")
-        command.set_defaults(run=run)
+        command.set_defaults(run=run, parser=command)
         return command
 
     _add_demo(add)
@@ -487,7 +488,11 @@ def main(
     argv: list[str] | None = None,  # words after `dotseg`; by default those of the shell
 ) -> int:  # exit code: 0 success, 1 failed images or a full disk, 2 wrong arguments, a folder in use or too little memory, 130 interrupted
     "Run a `dotseg` command. An error that neither the user nor the disk causes keeps its traceback."
-    args = parser().parse_args(argv)
+    args, unknown = parser().parse_known_args(argv)
+    if unknown:
+        known = [word for action in args.parser._actions for word in action.option_strings]
+        near = difflib.get_close_matches(unknown[0].partition("=")[0], known, 1)
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}{f'; did you mean {near[0]}?' if near else ''}")
     if argv is None:
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
