@@ -93,7 +93,14 @@ def wide(output):
 
 
 def tables(outputs):
-    "The outputs of a cell with each Markdown table that it printed as a table, the text around it as text."
+    "The outputs of a cell with each Markdown table that it printed as a table, the text around it as text. No line ends within an interval."
+    for output in split_tables(outputs):
+        if "text/markdown" in output.get("data", {}):
+            output.data["text/markdown"] = re.sub(r"(\[[-+\d.]+,) ([-+\d.]+\])", "\\1\N{NO-BREAK SPACE}\\2", output.data["text/markdown"])
+        yield output
+
+
+def split_tables(outputs):
     for output in outputs:
         parts = re.split(r"((?:^\|.*\|[ \t]*\n)+)", output.text.rstrip("\n") + "\n", flags=re.M) if output.output_type == "stream" else []
         if len(parts) < 3 or output.name != "stdout":
