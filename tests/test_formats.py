@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageDraw, features
 from pycocotools.coco import COCO
+from stand_ins import itself, levels
 
 from dotseg.app.command_line import main
 from dotseg.method.errors import DotsegError
@@ -26,20 +27,10 @@ from dotseg.method.measures import MEASURES
 from dotseg.method.refine import DiscrepancyConfig
 from dotseg.segmentation.formats import check_formats, label_confidence, polygons, to_coco, to_labelme
 from dotseg.segmentation.images import ImageError, count_pages, load_image, read_frames
-from dotseg.segmentation.presets import PRESETS, Preset
 from dotseg.segmentation.records import COCO_FILE, FORMATS, place
 from dotseg.segmentation.segmenter import Segmentation, Segmenter
 
 NAMES = ["dark", "grey", "light"]
-
-
-def levels(images, classes):
-    light = F.interpolate(images.mean(1, keepdim=True), (6, 8), mode="area")
-    return 1 - (light - torch.linspace(0, 1, len(classes))[:, None, None]).abs()
-
-
-def itself(images, grid):
-    return torch.eye(grid[0] * grid[1]).expand(len(images), -1, -1)
 
 
 def found_in(labels, classes=NAMES, **changes):
@@ -277,14 +268,6 @@ def test_in_a_window(monkeypatch):
 
 
 # --- runs ---
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    "An empty working folder, and a preset that needs no models."
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(PRESETS, "fake", Preset("a stand-in", {}, lambda: (levels, itself), DiscrepancyConfig(jbu=False)))
-    return tmp_path
 
 
 def draw(*names, value=200):
