@@ -12,6 +12,7 @@ INDEX = {  # what readers look for, if neither the page's title nor its function
     "course/08_the_whole": ["algorithm 1"],
     "method/02_proportional_fitting": ["proportional fitting", "doubly stochastic"],
     "method/05_optimal_path": ["potential", "gauge"],
+    "method/07_upsampling": ["joint_bilateral_upsample"],
     "method/10_refine": ["refine"],
     "method/12_background": ["background", "unknown class"],
     "models/04_clip": ["clip", "k-k mean"],

@@ -196,6 +196,14 @@ def test_mistakes_are_one_line(home, capsys, words, message):
     assert {name: (home / name).read_bytes() for name in files(".")} == before
 
 
+@pytest.mark.parametrize("word, near", [("--prset", "did you mean --preset?"), ("--xyz", "unrecognized arguments: --xyz")])
+def test_an_unknown_option_is_answered_by_its_command(capsys, word, near):
+    with pytest.raises(SystemExit, match="2"):
+        main(["segment", "one", "--classes", "a", word, "fake"])
+    said = capsys.readouterr().err
+    assert said.startswith("usage: dotseg segment") and near in said and ("did you mean" in said) == ("mean" in near)
+
+
 # --- what is done ---
 
 

@@ -35,9 +35,10 @@ addEventListener("click", event => event.target.closest(".primary-toggle") && se
 // A displayed equation that is wider than its box is set smaller, down to 0.6 of its size; beyond that it scrolls, from its beginning.
 const fitEquations = () => {
   for (const box of document.querySelectorAll('mjx-container[display="true"]')) {
-    const frame = box.parentElement;
+    box.style.fontSize = "";
+    const frame = box.parentElement, own = parseFloat(getComputedStyle(box).fontSize);
     for (let size = 1; size > 0.6; size -= 0.05) {
-      box.style.fontSize = size === 1 ? "" : `${1.1 * size}em`;
+      box.style.fontSize = `${own * size}px`;
       const ends = [...box.querySelectorAll("svg")].map(part => part.getBoundingClientRect());
       if (Math.max(...ends.map(end => end.right)) - Math.min(...ends.map(end => end.left)) <= frame.clientWidth) break;
     }

@@ -490,8 +490,7 @@ def main(
     "Run a `dotseg` command. An error that neither the user nor the disk causes keeps its traceback."
     args, unknown = parser().parse_known_args(argv)
     if unknown:
-        known = [word for action in args.parser._actions for word in action.option_strings]
-        near = difflib.get_close_matches(unknown[0].partition("=")[0], known, 1)
+        near = difflib.get_close_matches(unknown[0].partition("=")[0], args.parser._option_string_actions, 1)
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}{f'; did you mean {near[0]}?' if near else ''}")
     if argv is None:
         for stream in (sys.stdout, sys.stderr):

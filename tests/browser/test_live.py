@@ -173,6 +173,12 @@ def test_each_control_changes_the_mask_after_and_only_names_that_before(visit):
     change(lambda: page.get_by_label("Tolerance τ").press("Home"))
 
 
+def test_steps_and_level_of_the_velocity_apart(visit):
+    address = "tutorials/playground.html#live:mode=velocity&stage=spreading&show=ball&part="
+    assert re.match(r"Map of ball, steps: dark 1\.00, bright [2-9]\.00$", after(visit(address + "steps")))
+    assert re.match(r"Map of ball, level: dark 0\.0\d+, bright 0\.999$", after(visit(address + "level")))
+
+
 def test_the_address_keeps_the_state(visit):
     page = visit("tutorials/playground.html#live:mode=velocity&tau=0.1&stage=spreading&step=2&patch=3,4&classes=sky,ball&background=1")
     shown = lambda: [page.evaluate(f"document.querySelector('.dl-{side} canvas').toDataURL()") for side in ("before", "after")]
